@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sijill/internal/audit"
+	"sijill/internal/record"
+)
+
+// BackupCmd copies the office.
+type BackupCmd struct {
+	Dest string `arg:"" help:"New directory for the copy." type:"path"`
+}
+
+// Run implements the command. The databases come first and the segments after
+// them, so that the copy has every message that its entries refer to; what it
+// has beyond them is cut when it is opened. The server's key is left out: it is
+// kept apart from backups.
+func (c *BackupCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		if err := os.Mkdir(c.Dest, 0o700); err != nil {
+			return fmt.Errorf("making the copy's directory: %w", err)
+		}
+		if err := o.db.Backup(ctx, filepath.Join(c.Dest, registerName)); err != nil {
+			return err
+		}
+		if err := o.mail.Backup(ctx, filepath.Join(c.Dest, mailName)); err != nil {
+			return err
+		}
+		if err := copyTree(filepath.Join(o.dir, segmentsName), filepath.Join(c.Dest, segmentsName)); err != nil {
+			return err
+		}
+		if err := copyFile(filepath.Join(o.dir, configName), filepath.Join(c.Dest, configName)); err != nil {
+			return err
+		}
+		size, _ := o.register.Head()
+		if g.JSON {
+			return json.NewEncoder(out).Encode(map[string]any{"dest": c.Dest, "entries": size})
+		}
+		_, err := fmt.Fprintf(out, "Copied to %s, with about %d entries and without the server's key: keep that apart.\nCheck the copy with: sijill audit --dir %s --key-file %s\n", c.Dest, size, c.Dest, keyPath(g, o.config))
+		return err
+	})
+}
+
+func copyTree(from, to string) error {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return fmt.Errorf("copying %s: %w", filepath.Base(from), err)
+	}
+	names, err := os.ReadDir(from)
+	if err != nil {
+		return fmt.Errorf("copying %s: %w", filepath.Base(from), err)
+	}
+	for _, n := range names {
+		if !n.Type().IsRegular() {
+			continue
+		}
+		if err := copyFile(filepath.Join(from, n.Name()), filepath.Join(to, n.Name())); err != nil {
+			return err
+		}
+	}
+	return syncPath(to)
+}
+
+// copyFile copies a file durably; the copy must not exist yet.
+func copyFile(from, to string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("copying: %w", err)
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("copying: %w", err)
+	}
+	_, err = io.Copy(w, r)
+	if err = errors.Join(err, w.Sync(), w.Close()); err != nil {
+		return fmt.Errorf("copying %s: %w", filepath.Base(from), err)
+	}
+	return nil
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// RecoverCmd brings back a register's tail.
+type RecoverCmd struct {
+	From string `arg:"" help:"A data directory that has the tail: another copy of this office." type:"existingdir"`
+}
+
+// Run implements the command. The other copy must be sound and continue this
+// one; then it takes its place, and what was here is set aside.
+func (c *RecoverCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	tmp := filepath.Join(g.Dir, "recovery")
+	var size int64
+	err := with(ctx, g, out, func(o *office) error {
+		release, err := o.follower.Hold(ctx)
+		if errors.Is(err, record.ErrLeased) {
+			return errors.New("a server runs on this directory: stop it first")
+		}
+		if err != nil {
+			return err
+		}
+		defer release()
+		size, err = c.prepare(ctx, o, g, out, tmp)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := swapIn(g.Dir, tmp); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "The register has its tail again: %d entries. What was here before is beside it, named *.before-….\n", size)
+	return err
+}
+
+// prepare copies the other directory's register to tmp once it is found sound
+// and a continuation of this one.
+func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out, tmp string) (int64, error) {
+	other := *g
+	other.Dir, other.KeyFile = c.From, keyPath(g, o.config)
+	size := int64(0)
+	err := with(ctx, &other, out, func(from *office) error {
+		_, ours := o.register.Head()
+		opts, err := (&AuditCmd{Key: o.register.Key()}).options(from, out, &other)
+		if err != nil {
+			return err
+		}
+		opts.Earlier = append(opts.Earlier, ours)
+		for _, path := range append([]string{filepath.Join(o.dir, checkpointName)}, o.config.Anchors...) {
+			if b, err := os.ReadFile(path); err == nil {
+				opts.Earlier = append(opts.Earlier, b)
+			}
+		}
+		r, err := audit.Run(ctx, opts)
+		if err != nil {
+			return err
+		}
+		if !r.Sound() {
+			printAudit(out, r)
+			return errors.New("the copy is not sound, or does not have the tail; nothing was changed")
+		}
+		size = r.Entries
+		return copyRegister(ctx, from, tmp)
+	})
+	return size, err
+}
+
+func copyRegister(ctx context.Context, from *office, tmp string) error {
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return err
+	}
+	if err := from.db.Backup(ctx, filepath.Join(tmp, registerName)); err != nil {
+		return err
+	}
+	return copyTree(filepath.Join(from.dir, segmentsName), filepath.Join(tmp, segmentsName))
+}
+
+// swapIn puts what is in tmp in the place of what is in dir.
+func swapIn(dir, tmp string) error {
+	aside := ".before-" + time.Now().UTC().Format("20060102T150405Z")
+	for _, name := range []string{registerName + "-wal", registerName + "-shm", mailName, mailName + "-wal", mailName + "-shm", registerName, segmentsName} {
+		err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+aside))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("setting %s aside: %w", name, err)
+		}
+	}
+	for _, name := range []string{segmentsName, registerName} {
+		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("putting %s in place: %w", name, err)
+		}
+	}
+	return errors.Join(os.Remove(tmp), syncPath(dir))
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"sijill/internal/people"
+)
+
+//go:embed demo
+var demoMail embed.FS
+
+// demoSignIn is the file that keeps the demo's sign-in, so that a second run can
+// print it again. No real office has one.
+const demoSignIn = "demo-sign-in.txt"
+
+// DemoCmd makes a demo office and serves it.
+type DemoCmd struct {
+	ServeCmd
+}
+
+const demoDomain = "diwan.example"
+
+// Run implements the command.
+func (c *DemoCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	made := false
+	if !exists(filepath.Join(g.Dir, configName)) {
+		if err := makeDemo(ctx, g, out); err != nil {
+			return err
+		}
+		made = true
+	}
+	signIn, err := os.ReadFile(filepath.Join(g.Dir, demoSignIn))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is an office, but not the demo: use \"sijill serve\"", g.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	return with(ctx, g, out, func(o *office) error {
+		c.apply(&o.config)
+		s, err := newServer(o)
+		if err != nil {
+			return err
+		}
+		return c.serve(ctx, s, made, string(signIn), out)
+	})
+}
+
+func makeDemo(ctx context.Context, g *Globals, out Out) error {
+	password := people.GeneratePassword()
+	quiet := Out{discard{}, out.Err}
+	if err := os.Setenv("SIJILL_PASSWORD", password); err != nil {
+		return err
+	}
+	defer os.Unsetenv("SIJILL_PASSWORD")
+	init := &InitCmd{Office: "ديوان المثال · Diwan Example", Domain: demoDomain, Account: "laila@" + demoDomain, Name: "ليلى الهاشمي"}
+	if err := init.Run(ctx, g, quiet); err != nil {
+		return err
+	}
+	add := &UserAddCmd{Address: "sami@" + demoDomain, Name: "Sami Haddad", Role: []string{"records-officer"}}
+	if err := add.Run(ctx, g, quiet); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("laila@%s  %s\nsami@%s   %s\n", demoDomain, password, demoDomain, password)
+	return writeNew(filepath.Join(g.Dir, demoSignIn), []byte(text))
+}
+
+// discard is a writer that forgets.
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// serve serves, and sends the sample mail through the SMTP door when the office
+// is new.
+func (c *DemoCmd) serve(ctx context.Context, s *server, fill bool, signIn string, out Out) error {
+	filled := make(chan error, 1)
+	err := s.run(ctx, func() {
+		go func() {
+			var err error
+			if fill {
+				err = sendDemo(ctx, s)
+			}
+			if err == nil {
+				s.welcome(out, signIn)
+			} else {
+				fmt.Fprintln(out.Err, "sijill: sending the sample mail:", err)
+			}
+			filled <- err
+		}()
+	})
+	return err
+}
+
+func (s *server) welcome(out Out, signIn string) {
+	l, ok := s.listeners["http"]
+	if !ok {
+		return
+	}
+	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", l.Addr())
+	for line := range strings.Lines(signIn) {
+		fmt.Fprint(out, "  ", line)
+	}
+	fmt.Fprintf(out, "\n  Data in %s. Ctrl-C stops it.\n\n", s.o.dir)
+}
+
+// sendDemo sends every sample by SMTP, like any other mail server would.
+func sendDemo(ctx context.Context, s *server) error {
+	l, ok := s.listeners["smtp"]
+	if !ok {
+		return errors.New("the SMTP door is closed")
+	}
+	names, err := fs.Glob(demoMail, "demo/*.eml")
+	if err != nil {
+		return err
+	}
+	conn, err := smtp.Dial(l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, name := range names {
+		b, err := demoMail.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := sendOne(conn, b); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if err := conn.Quit(); err != nil {
+		return err
+	}
+	return s.projected(ctx)
+}
+
+// sendOne sends one file to those of the office whom it names.
+func sendOne(c *smtp.Client, b []byte) error {
+	b = bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))
+	m, err := mail.ReadMessage(bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	from, err := m.Header.AddressList("From")
+	if err != nil {
+		return err
+	}
+	if err := c.Mail(from[0].Address, &smtp.MailOptions{UTF8: true}); err != nil {
+		return err
+	}
+	for _, field := range []string{"To", "Cc"} {
+		list, err := m.Header.AddressList(field)
+		if err != nil {
+			continue // The field is absent.
+		}
+		for _, a := range list {
+			if !strings.HasSuffix(a.Address, "@"+demoDomain) {
+				continue
+			}
+			if err := c.Rcpt(a.Address, nil); err != nil {
+				return err
+			}
+		}
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// projected waits until what was sent can be found.
+func (s *server) projected(ctx context.Context) error {
+	for {
+		size, _ := s.o.register.Head()
+		next, err := s.o.follower.Cursors(ctx)
+		if err != nil {
+			return err
+		}
+		if next["mailbox"] >= size && next["search"] >= size {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

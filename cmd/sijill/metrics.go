@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metricsHandler serves Prometheus metrics of a server at /metrics.
+func metricsHandler(s *server) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &officeCollector{s})
+	m := http.NewServeMux()
+	m.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	return m
+}
+
+// officeCollector reads the counts when they are asked for.
+type officeCollector struct{ s *server }
+
+var (
+	entriesDesc   = prometheus.NewDesc("sijill_register_entries", "Entries in the register.", nil, nil)
+	behindDesc    = prometheus.NewDesc("sijill_register_behind", "1 if the register refuses to append since a checkpoint is ahead of it.", nil, nil)
+	lagDesc       = prometheus.NewDesc("sijill_projection_lag_entries", "Entries that a projection has not seen yet.", []string{"projection"}, nil)
+	sessionsDesc  = prometheus.NewDesc("sijill_smtp_sessions_total", "SMTP and LMTP connections admitted.", nil, nil)
+	openDesc      = prometheus.NewDesc("sijill_smtp_sessions_open", "SMTP and LMTP connections now.", nil, nil)
+	turnedDesc    = prometheus.NewDesc("sijill_smtp_turned_away_total", "Connections refused by a limit.", nil, nil)
+	tlsDesc       = prometheus.NewDesc("sijill_smtp_tls_total", "STARTTLS handshakes completed.", nil, nil)
+	acceptedDesc  = prometheus.NewDesc("sijill_smtp_accepted_total", "Messages sealed.", nil, nil)
+	bytesDesc     = prometheus.NewDesc("sijill_smtp_accepted_bytes_total", "Bytes of messages sealed.", nil, nil)
+	temporaryDesc = prometheus.NewDesc("sijill_smtp_replies_temporary_total", "Replies 4yz.", nil, nil)
+	permanentDesc = prometheus.NewDesc("sijill_smtp_replies_permanent_total", "Replies 5yz.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *officeCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{entriesDesc, behindDesc, lagDesc, sessionsDesc, openDesc, turnedDesc, tlsDesc, acceptedDesc, bytesDesc, temporaryDesc, permanentDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v int64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	size, _ := c.s.o.register.Head()
+	gauge(entriesDesc, size)
+	behind := int64(0)
+	if c.s.o.register.Behind() != nil {
+		behind = 1
+	}
+	gauge(behindDesc, behind)
+	if next, err := c.s.o.follower.Cursors(context.Background()); err == nil {
+		for name, n := range next {
+			gauge(lagDesc, max(0, size-n), name)
+		}
+	}
+	st := c.s.smtpd.Stats()
+	gauge(openDesc, st.Open)
+	count(sessionsDesc, st.Sessions)
+	count(turnedDesc, st.TurnedAway)
+	count(tlsDesc, st.TLS)
+	count(acceptedDesc, st.Accepted)
+	count(bytesDesc, st.Bytes)
+	count(temporaryDesc, st.Temporary)
+	count(permanentDesc, st.Permanent)
+}

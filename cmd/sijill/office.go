@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+
+	"sijill/internal/blob"
+	"sijill/internal/blob/files"
+	"sijill/internal/db"
+	"sijill/internal/mailbox"
+	"sijill/internal/people"
+	"sijill/internal/record"
+	"sijill/internal/search"
+	"sijill/internal/vault"
+)
+
+// What stands in a data directory.
+const (
+	keyName        = "server.key"
+	registerName   = "register.db"
+	mailName       = "mail.db"
+	segmentsName   = "segments"
+	turnName       = "append.turn"
+	leaseName      = "projections.lease"
+	checkpointName = "checkpoint"
+)
+
+// office is an open data directory: everything the commands stand on, wired by
+// hand, in order.
+type office struct {
+	dir      string
+	config   Config
+	key      vault.ServerKey
+	log      *slog.Logger
+	db       *db.DB
+	mail     *db.DB
+	blobs    blob.Store
+	vault    *vault.Vault
+	people   *people.People
+	register *record.Register
+	mailbox  *mailbox.Mailbox
+	search   *search.Search
+	follower *record.Follower
+}
+
+// openOffice opens the data directory of g. Close it.
+func openOffice(ctx context.Context, g *Globals, out Out) (_ *office, err error) {
+	o := &office{dir: g.Dir, log: slog.New(slog.NewJSONHandler(out.Err, nil))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, o.Close())
+		}
+	}()
+	if o.config, err = readConfig(g.Dir); err != nil {
+		return nil, err
+	}
+	if o.key, err = readKey(g, o.config, out); err != nil {
+		return nil, err
+	}
+	if err = o.stores(ctx); err != nil {
+		return nil, err
+	}
+	if o.people, err = people.Open(ctx, o.db); err != nil {
+		return nil, err
+	}
+	if o.register, err = record.Open(ctx, o.recordOptions()); err != nil {
+		return nil, err
+	}
+	return o, o.projections(ctx)
+}
+
+func (o *office) recordOptions() record.Options {
+	return record.Options{
+		DB: o.db, Blobs: o.blobs, Vault: o.vault, Accounts: o.people,
+		Anchors: append([]string{filepath.Join(o.dir, checkpointName)}, o.config.Anchors...),
+		Turn:    filepath.Join(o.dir, turnName), Log: o.log,
+	}
+}
+
+// stores opens the databases, the segments and the vault.
+func (o *office) stores(ctx context.Context) (err error) {
+	pages := o.key.Derive("pages")
+	o.db, err = db.OpenSQLite(ctx, filepath.Join(o.dir, registerName), db.Options{Key: pages})
+	if errors.Is(err, db.ErrKey) {
+		return fmt.Errorf("the key does not belong to the office in %s: give the right one with --key-file: %w", o.dir, err)
+	}
+	if err != nil {
+		return err
+	}
+	if o.mail, err = o.openMail(ctx); err != nil {
+		return err
+	}
+	if o.blobs, err = files.Open(filepath.Join(o.dir, segmentsName), files.Options{}); err != nil {
+		return err
+	}
+	o.vault, err = vault.Open(ctx, o.db, o.key)
+	return err
+}
+
+// openMail opens the database of projections. A damaged one is set aside and
+// made again: everything in it follows from the entries.
+func (o *office) openMail(ctx context.Context) (*db.DB, error) {
+	path := filepath.Join(o.dir, mailName)
+	opts := db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 32 << 10}
+	d, err := db.OpenSQLite(ctx, path, opts)
+	if !errors.Is(err, db.ErrKey) {
+		return d, err
+	}
+	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	o.log.Warn("the database of projections is damaged: it is set aside and made again", "aside", filepath.Base(aside))
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("setting the damaged projections aside: %w", err)
+		}
+	}
+	return db.OpenSQLite(ctx, path, opts)
+}
+
+// projections wires the projections in the order in which they are applied.
+func (o *office) projections(ctx context.Context) (err error) {
+	o.mailbox = mailbox.New(o.mail)
+	o.search = search.New(o.mail, o.mailbox, o.register.Item)
+	o.follower, err = o.register.Follow(ctx, o.mail, filepath.Join(o.dir, leaseName), o.mailbox, o.search)
+	return err
+}
+
+// Close closes in the opposite order what is open.
+func (o *office) Close() error {
+	var errs []error
+	if o.register != nil {
+		errs = append(errs, o.register.Close())
+	}
+	if o.blobs != nil {
+		errs = append(errs, o.blobs.Close())
+	}
+	for _, d := range []*db.DB{o.mail, o.db} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// account finds an account by its address, with advice when there is none.
+func (o *office) account(ctx context.Context, address string) (people.Account, error) {
+	a, err := o.people.Lookup(ctx, address)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, people.ErrForeign) {
+		return a, fmt.Errorf("no account has the address %s; \"sijill user list\" shows those that there are", address)
+	}
+	return a, err
+}
+
+// with opens the office of g, runs fn and closes it.
+func with(ctx context.Context, g *Globals, out Out, fn func(*office) error) error {
+	o, err := openOffice(ctx, g, out)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(o), o.Close())
+}
+
+// keyPath tells where the server's key is: --key-file, then a systemd
+// credential, then the settings, then the data directory.
+func keyPath(g *Globals, c Config) string {
+	if g.KeyFile != "" {
+		return g.KeyFile
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		if path := filepath.Join(dir, keyName); exists(path) {
+			return path
+		}
+	}
+	if c.KeyFile != "" {
+		return c.KeyFile
+	}
+	return filepath.Join(g.Dir, keyName)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func readKey(g *Globals, c Config, out Out) (vault.ServerKey, error) {
+	path := keyPath(g, c)
+	key, err := vault.ReadKeyFile(path, func() (string, error) { return passphrase(out.Err, "Passphrase of the key: ") })
+	if errors.Is(err, fs.ErrNotExist) {
+		return key, fmt.Errorf("the server's key is not at %s: bring it back, or name it with --key-file: %w", path, err)
+	}
+	return key, err
+}
+
+// passphrase comes from SIJILL_PASSPHRASE, a systemd credential, or a person.
+func passphrase(w io.Writer, prompt string) (string, error) {
+	if p := os.Getenv("SIJILL_PASSPHRASE"); p != "" {
+		return p, nil
+	}
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		if b, err := os.ReadFile(filepath.Join(dir, "passphrase")); err == nil {
+			return trimNewline(string(b)), nil
+		}
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return "", errors.New("it is locked: set SIJILL_PASSPHRASE, give the systemd credential \"passphrase\", or run this in a terminal")
+	}
+	fmt.Fprint(w, prompt)
+	b, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(w)
+	return string(b), err
+}
+
+func trimNewline(s string) string {
+	for len(s) > 0 && (s[len(s)-1] == '\n' || s[len(s)-1] == '\r') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"sijill"
+	"sijill/internal/record"
+)
+
+// ShowCmd shows an entry.
+type ShowCmd struct {
+	Entry int64 `arg:"" name:"n" help:"The entry's number."`
+	Raw   bool  `help:"The sealed bytes of the message, exactly, on standard output."`
+}
+
+// Run implements the command.
+func (c *ShowCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		it, err := o.register.Item(ctx, c.Entry)
+		if err != nil {
+			return noEntry(err, c.Entry, o.register)
+		}
+		if c.Raw {
+			return c.raw(it, out)
+		}
+		return c.show(ctx, o, it, g, out)
+	})
+}
+
+func noEntry(err error, n int64, r *record.Register) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	size, _ := r.Head()
+	return fmt.Errorf("there is no entry %d: the register has %d, numbered from 0", n, size)
+}
+
+func (c *ShowCmd) raw(it *record.Item, out Out) error {
+	content, err := it.Content()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("entry %d (%s) has no message that can be opened here", c.Entry, it.Entry.Kind)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(content.Message)
+	return err
+}
+
+func (c *ShowCmd) show(ctx context.Context, o *office, it *record.Item, g *Globals, out Out) error {
+	body, err := o.register.Body(ctx, c.Entry)
+	if err != nil {
+		return err
+	}
+	m := map[string]any{"n": c.Entry, "entry": json.RawMessage(body)}
+	content, err := it.Content()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		m["envelope"], m["size"] = content.Envelope, len(content.Message)
+	}
+	if g.JSON {
+		return json.NewEncoder(out).Encode(m)
+	}
+	fmt.Fprintf(out, "Entry %d, %s, sealed %s\n%s\n", c.Entry, it.Entry.Kind, it.Entry.Time.Format("2006-01-02 15:04:05.000000Z"), body)
+	if err == nil && content.Message != nil && it.Entry.Kind == sijill.Captured {
+		p := content.Envelope.Present(content.Message)
+		fmt.Fprintf(out, "\n%s", p)
+	}
+	return nil
+}
+
+// ProveCmd writes a proof.
+type ProveCmd struct {
+	Entry    int64 `arg:"" name:"n" help:"The entry's number."`
+	Envelope bool  `help:"Prove also what is known besides the message: recipients, peer, times."`
+}
+
+// Run implements the command.
+func (c *ProveCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		p, err := o.register.Proof(ctx, c.Entry, c.Envelope)
+		if err != nil {
+			return noEntry(err, c.Entry, o.register)
+		}
+		b, err := p.Marshal()
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(b)
+		return err
+	})
+}
+
+// VerifyCmd verifies a proof without any data directory.
+type VerifyCmd struct {
+	Proof   string `arg:"" help:"The proof's file." type:"existingfile"`
+	Message string `arg:"" optional:"" help:"The message's original bytes." type:"existingfile"`
+	Key     string `help:"The register's public key, as \"sijill key\" prints it, or a file that holds it." required:"" placeholder:"KEY"`
+}
+
+// Run implements the command.
+func (c *VerifyCmd) Run(g *Globals, out Out) error {
+	v, err := c.verify()
+	if g.JSON {
+		m := map[string]any{"holds": err == nil}
+		if err != nil {
+			m["error"] = err.Error()
+		} else {
+			m["entry"], m["kind"], m["time"], m["origin"], m["size"] = v.Index, v.Entry.Kind, v.Entry.Time, v.Checkpoint.Origin, v.Checkpoint.Size
+			m["whole"] = v.Whole
+		}
+		if e := json.NewEncoder(out).Encode(m); e != nil {
+			return e
+		}
+		if err != nil {
+			return exit(1)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the proof does not hold: %w", err)
+	}
+	c.print(out, v)
+	return nil
+}
+
+func (c *VerifyCmd) verify() (*sijill.Verified, error) {
+	key := c.Key
+	if b, err := os.ReadFile(c.Key); err == nil {
+		key = string(b)
+	}
+	keys, err := sijill.ParseKeys(key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.ReadFile(c.Proof)
+	if err != nil {
+		return nil, err
+	}
+	p, err := sijill.ParseProof(file)
+	if err != nil {
+		return nil, err
+	}
+	var msg []byte
+	if c.Message != "" {
+		if msg, err = os.ReadFile(c.Message); err != nil {
+			return nil, err
+		}
+		if msg == nil {
+			msg = []byte{}
+		}
+	}
+	return sijill.Verify(p, msg, keys)
+}
+
+func (c *VerifyCmd) print(out Out, v *sijill.Verified) {
+	fmt.Fprintf(out, "The proof holds.\nEntry %d (%s) of %s, sealed %s,\nis in the signed register of %d entries.\n",
+		v.Index, v.Entry.Kind, v.Checkpoint.Origin, v.Entry.Time.Format("2006-01-02 15:04:05Z"), v.Checkpoint.Size)
+	switch {
+	case c.Message != "" && v.Whole:
+		fmt.Fprintln(out, "The message is the one that was sealed, to the last byte.")
+	case v.Units != nil:
+		fmt.Fprintln(out, "What the proof shows of the message is what was sealed.")
+	case v.Entry.Message != nil:
+		fmt.Fprintln(out, "No message was given: only that the entry is there was checked.")
+	}
+	for _, s := range v.Signatures {
+		fmt.Fprintf(out, "Signed by %s (%s).\n", s.Name, s.Algorithm)
+	}
+}

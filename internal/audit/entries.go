@@ -1,0 +1,200 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"sync"
+
+	"sijill"
+	"sijill/internal/db"
+	"sijill/internal/vault"
+)
+
+// batchSize is how many entries are read at once.
+const batchSize = 512
+
+// entry is one row of the register with all that belongs to it.
+type entry struct {
+	number int64
+	body   []byte
+	ref    *reference
+	keys   []vault.MessageKey
+	err    error // The row can't be read.
+}
+
+// entries verifies every entry in order, and the tree that they make.
+func (a *auditor) entries(ctx context.Context, h head) {
+	a.roots = a.sizes(ctx, h)
+	hashes := &storedHashes{a: a, ctx: ctx}
+	intact := true // No entry is missing so far, so that roots can be known.
+	for first := int64(0); first < h.size && ctx.Err() == nil; first += batchSize {
+		rows := a.read(ctx, first, min(batchSize, h.size-first))
+		a.verify(ctx, rows)
+		for _, e := range rows {
+			if e.err != nil {
+				intact = false
+				continue
+			}
+			if intact {
+				a.grow(e, hashes)
+			}
+		}
+		if a.opts.Progress != nil {
+			a.opts.Progress(min(first+batchSize, h.size), h.size)
+		}
+	}
+	if !intact {
+		return
+	}
+	hashes.end()
+	a.roots[0] = (&tree{}).root()
+}
+
+// grow adds an entry to the tree and compares the hashes that are stored.
+func (a *auditor) grow(e entry, stored *storedHashes) {
+	for _, h := range a.tree.add(leafHash(e.body)) {
+		stored.next(h)
+	}
+	if _, ok := a.roots[e.number+1]; ok {
+		a.roots[e.number+1] = a.tree.root()
+	}
+}
+
+// read reads rows. Where a batch can't be read, each row is tried alone, so that
+// the damaged ones can be named.
+func (a *auditor) read(ctx context.Context, first, n int64) []entry {
+	rows, err := a.query(ctx, first, n)
+	if err == nil || n == 1 {
+		if err != nil {
+			a.report.find(fmt.Sprintf("entry %d", first), "%v", err)
+			rows = []entry{{number: first, err: err}}
+		}
+		return rows
+	}
+	rows = nil
+	for i := range n {
+		rows = append(rows, a.read(ctx, first+i, 1)...)
+	}
+	return rows
+}
+
+func (a *auditor) query(ctx context.Context, first, n int64) (rows []entry, err error) {
+	err = a.opts.DB.Read(ctx, func(tx *db.Tx) error {
+		last := first + n - 1
+		err := tx.Each("SELECT number, body, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
+			[]any{first, last}, func(r db.Row) error {
+				e, err := scan(r)
+				rows = append(rows, e)
+				return err
+			})
+		if err != nil {
+			return fmt.Errorf("its row can't be read: %w", err)
+		}
+		for i := range n {
+			if int64(len(rows)) <= i || rows[i].number != first+i {
+				return errors.New("its row is missing")
+			}
+		}
+		keys, err := vault.Keys(tx, first, last)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			rows[k.Entry-first].keys = append(rows[k.Entry-first].keys, k)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+func scan(r db.Row) (e entry, err error) {
+	var segment, at, length *int64
+	err = r.Scan(&e.number, &e.body, &segment, &at, &length)
+	if err == nil && segment != nil && at != nil && length != nil {
+		e.ref = &reference{*segment, *at, *length}
+	}
+	return e, err
+}
+
+// verdict is what verifying one entry gave.
+type verdict struct {
+	message, opened, closed bool
+	problem                 string
+}
+
+// verify checks entries and messages on all processors, and reports in order.
+func (a *auditor) verify(ctx context.Context, rows []entry) {
+	verdicts := make([]verdict, len(rows))
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(rows); i += workers {
+				if rows[i].err == nil {
+					verdicts[i] = a.one(ctx, rows[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, v := range verdicts {
+		a.count(rows[i].number, v)
+	}
+}
+
+func (a *auditor) count(number int64, v verdict) {
+	if v.message {
+		a.report.Messages++
+	}
+	if v.opened {
+		a.report.Opened++
+	}
+	if v.closed {
+		a.report.Closed++
+	}
+	if v.problem != "" {
+		a.report.find(fmt.Sprintf("entry %d", number), "%s", v.problem)
+	}
+}
+
+func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
+	parsed, err := sijill.ParseEntry(e.body)
+	switch {
+	case err != nil:
+		v.problem = err.Error()
+		return v
+	case parsed.Message == nil && e.ref == nil:
+		return v
+	case parsed.Message == nil:
+		v.problem = "it has no message but refers to one"
+		return v
+	}
+	v.message = true
+	if e.ref == nil {
+		v.problem = "it does not say where its sealed message is"
+		return v
+	}
+	v.problem, v.opened, v.closed = a.message(ctx, e, parsed.Message)
+	return v
+}
+
+func (a *auditor) message(ctx context.Context, e entry, m *sijill.Message) (problem string, opened, closed bool) {
+	id, data, err := a.segments.frame(*e.ref)
+	if err != nil {
+		return fmt.Sprintf("segment %d at %d: %v", e.ref.segment, e.ref.at, err), false, false
+	}
+	if id != m.ID {
+		return fmt.Sprintf("segment %d at %d: the message there has another id", e.ref.segment, e.ref.at), false, false
+	}
+	_, err = a.opts.Vault.Open(ctx, e.keys, m, data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return a.closedKeys(e), false, true
+	case err != nil:
+		return fmt.Sprintf("segment %d at %d: %v", e.ref.segment, e.ref.at, err), false, false
+	}
+	return a.otherKeys(ctx, e, m), true, false
+}

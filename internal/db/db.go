@@ -1,0 +1,257 @@
+// Package db opens the databases of an office, migrates them and runs
+// transactions.
+//
+// It promises that a transaction whose Write returned nil is on disk (unless
+// the database was opened with Relaxed), that at most one writer runs at a time
+// across goroutines and processes, and that readers never wait for it. The SQL
+// that callers write is a subset that SQLite and PostgreSQL share: placeholders
+// are "?", upserts are ON CONFLICT, times are integers of microseconds; only
+// migrations and full text differ between the two.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver"
+	"github.com/ncruces/go-sqlite3/ext/fts5"
+	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // Registers the VFS that encrypts every page.
+)
+
+// Dialect names the SQL engine behind a DB.
+type Dialect string
+
+// SQLite is the embedded engine: one file, pages encrypted.
+const SQLite Dialect = "sqlite"
+
+// busyTimeout is how long a writer waits for a writer in another process.
+const busyTimeout = time.Minute
+
+// Options says how a database is opened.
+type Options struct {
+	// Key encrypts every page. It must be the same at every opening.
+	Key [32]byte
+	// Relaxed lets the last transactions be lost in a power failure (never
+	// torn): right for projections, which can be made again, and wrong for
+	// everything else.
+	Relaxed bool
+	// Readers is how many read transactions may run at once; 0 means 4.
+	Readers int
+	// CacheKB is the page cache of each connection; 0 means 8 MiB.
+	CacheKB int
+	// VFS is the SQLite file layer to use; empty means the encrypting one.
+	// Tests pass one that fails on purpose.
+	VFS string
+}
+
+// DB is one open database. It is safe for concurrent use.
+type DB struct {
+	pool    *sql.DB
+	path    string
+	opts    Options
+	writer  chan *conn // Holds the writing connection while nobody writes.
+	readers chan *conn // Holds a token for each reader; a nil one is opened when first needed.
+}
+
+// ErrKey says that the key given doesn't open the database.
+var ErrKey = errors.New("the key does not open this database")
+
+// OpenSQLite opens the database file at path, making it when it is absent.
+// It returns an error that wraps ErrKey when opts.Key is not the file's.
+func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
+	if opts.Readers == 0 {
+		opts.Readers = 4
+	}
+	pool, err := driver.Open(dsn(path, opts), func(c *sqlite3.Conn) error { return prepare(c, opts) })
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	pool.SetMaxIdleConns(opts.Readers + 1)
+	d := &DB{pool: pool, path: path, opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers)}
+	w, err := d.connect(ctx)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	d.writer <- w
+	for range opts.Readers {
+		d.readers <- nil
+	}
+	return d, nil
+}
+
+func dsn(path string, opts Options) string {
+	vfs := opts.VFS
+	if vfs == "" {
+		vfs = "adiantum"
+	}
+	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+	return "file:" + escaped + "?vfs=" + vfs
+}
+
+// prepare sets up one SQLite connection. The key comes first: nothing can be
+// read before it.
+func prepare(c *sqlite3.Conn, opts Options) error {
+	if err := c.Exec("PRAGMA hexkey='" + hex.EncodeToString(opts.Key[:]) + "'"); err != nil {
+		return err
+	}
+	if err := c.BusyTimeout(busyTimeout); err != nil {
+		return err
+	}
+	cache := opts.CacheKB
+	if cache == 0 {
+		cache = 8 << 10
+	}
+	sync := "FULL"
+	if opts.Relaxed {
+		sync = "NORMAL"
+	}
+	// secure_delete overwrites what is deleted; destroying a key relies on it.
+	pragmas := fmt.Sprintf(`PRAGMA journal_mode=WAL; PRAGMA synchronous=%s; PRAGMA cache_size=-%d;
+		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
+		PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864`, sync, cache)
+	if err := c.Exec(pragmas); err != nil {
+		if errors.Is(err, sqlite3.NOTADB) {
+			return fmt.Errorf("reading the first page: %w", ErrKey)
+		}
+		return err
+	}
+	return fts5.Register(c)
+}
+
+// Dialect tells which engine the database is.
+func (d *DB) Dialect() Dialect { return SQLite }
+
+// Path is the file of the database.
+func (d *DB) Path() string { return d.path }
+
+// Close waits for running transactions and closes the database.
+func (d *DB) Close() error {
+	w := <-d.writer
+	w.close()
+	for range cap(d.readers) {
+		if r := <-d.readers; r != nil {
+			r.close()
+		}
+	}
+	return d.pool.Close()
+}
+
+// Write runs fn in a transaction that may write, one at a time, and commits it
+// when fn returns nil. When Write returns nil the transaction is durable; when
+// it returns an error nothing of it has happened.
+func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	var c *conn
+	select {
+	case c = <-d.writer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { d.writer <- c }()
+	return c.transact(ctx, "BEGIN IMMEDIATE", fn)
+}
+
+// Read runs fn in a transaction that sees one snapshot and must not write.
+func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
+	var c *conn
+	select {
+	case c = <-d.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { d.readers <- c }()
+	if c == nil {
+		var err error
+		if c, err = d.connect(ctx); err != nil {
+			return err
+		}
+	}
+	return c.transact(ctx, "BEGIN", fn)
+}
+
+// Truncate moves all that the write-ahead log holds into the database file and
+// empties the log, so that what was deleted is nowhere on disk any more.
+func (d *DB) Truncate(ctx context.Context) error {
+	c := <-d.writer
+	defer func() { d.writer <- c }()
+	var busy, logged, moved int
+	err := c.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &moved)
+	if err != nil {
+		return fmt.Errorf("truncating the write-ahead log: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("truncating the write-ahead log: a reader holds it; try again")
+	}
+	return nil
+}
+
+// Backup writes a consistent copy of the database to path while it is in use.
+// The copy is encrypted under the same key. An existing file is an error that
+// wraps fs.ErrExist.
+func (d *DB) Backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("backing up: %w", fs.ErrExist)
+	}
+	c := <-d.writer // No transaction may be open on the connection that copies.
+	defer func() { d.writer <- c }()
+	into := dsn(path, d.opts) + "&hexkey=" + hex.EncodeToString(d.opts.Key[:])
+	if _, err := c.sql.ExecContext(ctx, "VACUUM INTO ?", into); err != nil {
+		return errors.Join(fmt.Errorf("backing up: %w", err), os.Remove(path))
+	}
+	return syncFile(path)
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("syncing the backup: %w", err)
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// Check runs the engine's own check of the file and returns what it finds
+// wrong, one line each; an empty list means that it is sound.
+func (d *DB) Check(ctx context.Context) (problems []string, err error) {
+	err = d.Read(ctx, func(tx *Tx) error {
+		return tx.Each("PRAGMA integrity_check", nil, func(r Row) error {
+			var s string
+			if err := r.Scan(&s); err != nil {
+				return err
+			}
+			if s != "ok" {
+				problems = append(problems, s)
+			}
+			return nil
+		})
+	})
+	return problems, err
+}
+
+func (d *DB) connect(ctx context.Context) (*conn, error) {
+	c, err := d.pool.Conn(context.WithoutCancel(ctx))
+	if err != nil {
+		if errors.Is(err, sqlite3.NOTADB) {
+			err = fmt.Errorf("%w (%w)", ErrKey, err)
+		}
+		return nil, fmt.Errorf("connecting to database: %w", err)
+	}
+	return &conn{sql: c, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// absent turns the driver's word for an absent row into the one that this
+// project uses.
+func absent(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return fs.ErrNotExist
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package mailbox
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sijill/internal/db"
+)
+
+// chunk is how many rows or keys one statement takes: a statement costs
+// several microseconds whatever it carries.
+const chunk = 64
+
+// RowOf gives the row ids of entries. Entries that have no row are left out.
+func RowOf(tx *db.Tx, entries []int64) (map[int64]int64, error) {
+	out := make(map[int64]int64, len(entries))
+	err := eachOf(tx, "SELECT entry, row FROM mail_message WHERE entry IN (?)", nil, entries, func(r db.Row) error {
+		var entry, row int64
+		if err := r.Scan(&entry, &row); err != nil {
+			return err
+		}
+		out[entry] = row
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking up rows of entries: %w", err)
+	}
+	return out, nil
+}
+
+// FoldersOf gives the placements of rows, by row id, ordered by account and
+// folder. Rows that don't exist are left out.
+func FoldersOf(tx *db.Tx, rows []int64) (map[int64][]Placement, error) {
+	out := make(map[int64][]Placement, len(rows))
+	const q = "SELECT row, account, folder, uid, thread FROM mail_placement WHERE row IN (?) ORDER BY row, account, folder"
+	err := eachOf(tx, q, nil, rows, func(r db.Row) error {
+		var row int64
+		var p Placement
+		if err := r.Scan(&row, &p.Account, &p.Folder, &p.UID, &p.Thread); err != nil {
+			return err
+		}
+		out[row] = append(out[row], p)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking up placements: %w", err)
+	}
+	return out, nil
+}
+
+// eachOf runs query for keys, some at a time; "(?)" in it stands for the list
+// of them. before are the arguments of placeholders ahead of that list.
+func eachOf(tx *db.Tx, query string, before []any, keys []int64, fn func(db.Row) error) error {
+	for part := range slices.Chunk(keys, chunk) {
+		// Repeated keys fill the last list up, so that two statements
+		// serve lists of every length.
+		n := 1
+		if len(part) > 1 {
+			n = chunk
+		}
+		args := slices.Grow(slices.Clone(before), n)
+		for i := range n {
+			args = append(args, part[min(i, len(part)-1)])
+		}
+		if err := tx.Each(strings.Replace(query, "(?)", "("+marks(n)+")", 1), args, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func marks(n int) string { return strings.Repeat("?,", n-1) + "?" }
+
+// insert writes rows of the given number of columns, many with a statement;
+// into names the table and its columns, args are the values of row after row.
+func insert(tx *db.Tx, into string, columns int, args []any, suffix string) error {
+	row := "(" + marks(columns) + ")"
+	for n := chunk; len(args) > 0; {
+		if len(args) < n*columns {
+			n /= 8 // 64, 8, 1: few statements serve every number of rows.
+			continue
+		}
+		query := "INSERT INTO " + into + " VALUES " + strings.Repeat(row+",", n-1) + row + suffix
+		if _, err := tx.Exec(query, args[:n*columns]...); err != nil {
+			table, _, _ := strings.Cut(into, " ")
+			return fmt.Errorf("inserting into %s: %w", table, err)
+		}
+		args = args[n*columns:]
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"sijill"
+	"sijill/internal/db"
+)
+
+// anchorEvery is how late an anchor may be.
+const anchorEvery = time.Second
+
+// anchors keep the newest checkpoint in files outside the data directory, so
+// that a data directory restored from an old copy is noticed.
+type anchors struct {
+	paths  []string
+	signer *signer
+	log    *slog.Logger
+
+	mu      sync.Mutex // Guards what follows.
+	pending []byte
+	timer   bool
+}
+
+func newAnchors(paths []string, s *signer, log *slog.Logger) *anchors {
+	return &anchors{paths: paths, signer: s, log: log}
+}
+
+// check compares the anchors with the register and returns an error that wraps
+// ErrBehind if one is ahead of it or contradicts it. A missing anchor is not an
+// error: it is written with the next entry.
+func (a *anchors) check(tx *db.Tx, h head) error {
+	for _, path := range a.paths {
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading anchor %s: %w: %w", path, err, ErrBehind)
+		}
+		c, err := a.signer.open(b)
+		if err != nil {
+			return fmt.Errorf("anchor %s is not a checkpoint of this register: %w: %w", path, err, ErrBehind)
+		}
+		if err := compare(tx, h, c); err != nil {
+			return fmt.Errorf("anchor %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func compare(tx *db.Tx, h head, c sijill.Checkpoint) error {
+	if c.Size > h.size {
+		return fmt.Errorf("it has %d entries, this data directory %d: %w", c.Size, h.size, ErrBehind)
+	}
+	if c.Size == 0 {
+		return nil
+	}
+	root, err := tlog.TreeHash(c.Size, dbHashes{tx})
+	if err != nil {
+		return fmt.Errorf("hashing the first %d entries: %w", c.Size, err)
+	}
+	if root != c.Root {
+		return fmt.Errorf("its first %d entries are others than here: %w", c.Size, ErrBehind)
+	}
+	return nil
+}
+
+// offer has the checkpoint written within anchorEvery. It does not wait.
+func (a *anchors) offer(note []byte) {
+	if len(a.paths) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pending = note
+	if a.timer {
+		return
+	}
+	a.timer = true
+	time.AfterFunc(anchorEvery, a.flush)
+}
+
+func (a *anchors) flush() {
+	a.mu.Lock()
+	note := a.pending
+	a.pending, a.timer = nil, false
+	a.mu.Unlock()
+	if note == nil {
+		return
+	}
+	if err := a.write(note); err != nil {
+		a.log.Error("an anchor could not be written", "error", err)
+	}
+}
+
+// write replaces every anchor durably. It goes on after one has failed.
+func (a *anchors) write(note []byte) error {
+	var errs []error
+	for _, path := range a.paths {
+		errs = append(errs, replaceFile(path, note))
+	}
+	return errors.Join(errs...)
+}
+
+func replaceFile(path string, b []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("writing anchor: %w", err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing anchor: %w", err)
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing anchor: %w", err)
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,186 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"sijill"
+	"sijill/internal/vault"
+)
+
+// Draft is what is to become an entry.
+type Draft struct {
+	Kind sijill.Kind
+	// Actor is the pseudonym of who acts, or the name of the door that does.
+	Actor string
+	// Holders are the accounts whose office compartments hold the message; for
+	// an entry without a message, the accounts that it is about.
+	Holders []int64
+	// Content is sealed; nil for an entry without a message.
+	Content *Content
+	// Detail is sealed like a message for an entry that has no message: what
+	// must be provable and not public. Any JSON value; nil for none.
+	Detail any
+	// Fields stands in the entry for everyone who reads the register: counts
+	// and names of the program's own, never anything of a person. A JSON
+	// object; nil for none.
+	Fields any
+	// Once appends nothing if the first holder has the very same message
+	// already through an earlier draft that said Once.
+	Once bool
+}
+
+// Receipt says what became of a draft.
+type Receipt struct {
+	Entry   int64 // The number of the entry; of the earlier one if Already.
+	Time    time.Time
+	Already bool // Nothing was appended: the same content is there.
+}
+
+// job is a draft, sealed, on its way through the committer.
+type job struct {
+	draft    Draft
+	accounts []string
+	fields   json.RawMessage
+	sealed   *vault.Sealed // nil without content
+	once     digest        // zero unless draft.Once
+	answer   chan answer
+}
+
+type answer struct {
+	receipt Receipt
+	err     error
+}
+
+// maxInFlight bounds how many sealed messages wait in memory.
+const maxInFlight = 1024
+
+// Append seals a draft and returns when its entry is durable. It may be called
+// from any number of goroutines; their drafts are committed together. Sealing
+// runs in the caller's goroutine. After an error nothing was appended that
+// anybody was promised, and the register stays usable: errors.Is finds
+// syscall.ENOSPC when the disk is full. Errors: ErrBehind, ErrClosed, ctx's.
+func (r *Register) Append(ctx context.Context, d Draft) (Receipt, error) {
+	if err := r.Behind(); err != nil {
+		return Receipt{}, err
+	}
+	j, err := r.prepare(ctx, d)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := r.enqueue(ctx, j); err != nil {
+		return Receipt{}, err
+	}
+	// From here the entry may become durable whatever the caller does, so
+	// that the answer is waited for: a sender who was cut off is told nothing.
+	a := <-j.answer
+	return a.receipt, a.err
+}
+
+func (r *Register) enqueue(ctx context.Context, j *job) (err error) {
+	defer func() {
+		if recover() != nil { // The queue was closed meanwhile.
+			err = ErrClosed
+		}
+	}()
+	select {
+	case <-r.stopped:
+		return ErrClosed
+	default:
+	}
+	select {
+	case r.queue <- j:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
+	j := &job{draft: d, answer: make(chan answer, 1)}
+	for _, a := range d.Holders {
+		p, err := r.holders.pseudonym(ctx, r.opts.Accounts, a)
+		if err != nil {
+			return nil, fmt.Errorf("finding the pseudonym of a holder: %w", err)
+		}
+		j.accounts = append(j.accounts, p)
+	}
+	var err error
+	if j.fields, err = fields(d.Fields); err != nil {
+		return nil, err
+	}
+	envelope, msg, err := payload(d)
+	if err != nil || (envelope == nil && msg == nil) {
+		return j, err
+	}
+	if d.Once {
+		j.once = r.digest(d.Holders[0], msg)
+	}
+	j.sealed, err = r.opts.Vault.Seal(ctx, d.Holders, envelope, msg)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return j, nil
+}
+
+// fields encodes what stands in the entry. The kinds that come by the thousand
+// encode themselves.
+func fields(v any) (json.RawMessage, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case interface {
+		Marshal() (json.RawMessage, error)
+	}:
+		return v.Marshal()
+	}
+	return sijill.MarshalFields(v)
+}
+
+// payload gives the two sealed parts of a draft.
+func payload(d Draft) (envelope, msg []byte, err error) {
+	switch {
+	case d.Content != nil:
+		envelope, err = json.Marshal(d.Content.Envelope)
+		msg = d.Content.Message
+	case d.Detail != nil:
+		envelope, err = json.Marshal(d.Detail)
+		msg = []byte{}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding what is sealed beside the message: %w", err)
+	}
+	return envelope, msg, nil
+}
+
+// holders remembers pseudonyms both ways: they never change.
+type holders struct {
+	byAccount   sync.Map // int64 → string
+	byPseudonym sync.Map // string → int64
+}
+
+func (h *holders) pseudonym(ctx context.Context, from Accounts, account int64) (string, error) {
+	if p, ok := h.byAccount.Load(account); ok {
+		return p.(string), nil
+	}
+	p, err := from.Pseudonym(ctx, account)
+	if err == nil {
+		h.byAccount.Store(account, p)
+		h.byPseudonym.Store(p, account)
+	}
+	return p, err
+}
+
+func (h *holders) account(ctx context.Context, from Accounts, pseudonym string) (int64, error) {
+	if a, ok := h.byPseudonym.Load(pseudonym); ok {
+		return a.(int64), nil
+	}
+	a, err := from.ByPseudonym(ctx, pseudonym)
+	if err == nil {
+		h.byPseudonym.Store(pseudonym, a)
+	}
+	return a, err
+}

@@ -1,0 +1,216 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"sijill"
+	"sijill/internal/blob"
+	"sijill/internal/db"
+)
+
+// A batch is bounded in number and, so that one transaction does not wait for
+// a gigabyte, in bytes.
+const (
+	maxBatch      = 512
+	maxBatchBytes = 32 << 20
+)
+
+// commitLoop is the one goroutine that appends. It takes whatever has queued.
+func (r *Register) commitLoop() {
+	defer close(r.stopped)
+	var spill *job
+	for {
+		j := spill
+		spill = nil
+		if j == nil {
+			var ok bool
+			if j, ok = <-r.queue; !ok {
+				return
+			}
+		}
+		var batch []*job
+		batch, spill = r.gather(j)
+		r.commit(batch)
+	}
+}
+
+// gather fills a batch with what waits, and returns the job that did not fit.
+func (r *Register) gather(first *job) (batch []*job, spill *job) {
+	batch, bytes := []*job{first}, first.size()
+	for len(batch) < maxBatch {
+		select {
+		case j, ok := <-r.queue:
+			if !ok {
+				return batch, nil
+			}
+			if bytes += j.size(); bytes > maxBatchBytes {
+				return batch, j
+			}
+			batch = append(batch, j)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+func (j *job) size() int {
+	if j.sealed == nil {
+		return 0
+	}
+	return len(j.sealed.Ciphertext)
+}
+
+// commit appends a batch and answers everyone in it.
+func (r *Register) commit(batch []*job) {
+	receipts, err := r.appendBatch(context.Background(), batch)
+	for i, j := range batch {
+		if err != nil {
+			j.answer <- answer{err: err}
+			continue
+		}
+		j.answer <- answer{receipt: receipts[i]}
+	}
+}
+
+func (r *Register) appendBatch(ctx context.Context, batch []*job) ([]Receipt, error) {
+	release, err := r.turn.take()
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the turn to append: %w", err)
+	}
+	defer release()
+	b := &batchWrite{r: r, signer: r.signer, jobs: batch}
+	if err := r.opts.DB.Write(ctx, func(tx *db.Tx) error { return b.write(ctx, tx) }); err != nil {
+		return nil, fmt.Errorf("appending to the register: %w", err)
+	}
+	r.tree = b.tree
+	r.remember(b)
+	r.advance(b.tree.size, b.note)
+	r.anchors.offer(b.note)
+	return b.receipts, nil
+}
+
+// batchWrite is one batch within its transaction.
+type batchWrite struct {
+	r        *Register
+	signer   *signer
+	jobs     []*job
+	fresh    []*job // Those that become entries, in order.
+	receipts []Receipt
+	first    int64 // Number of the first new entry.
+	entries  []*sijill.Entry
+	bodies   [][]byte
+	refs     []blob.Ref // Of fresh; zero without a message.
+	tree     *tree
+	hashes   []tlog.Hash
+	hashAt   int64
+	note     []byte
+}
+
+func (b *batchWrite) write(ctx context.Context, tx *db.Tx) error {
+	if err := b.start(tx); err != nil {
+		return err
+	}
+	if err := b.dropKnown(tx); err != nil {
+		return err
+	}
+	if len(b.fresh) == 0 {
+		b.note = b.r.note
+		return nil
+	}
+	if err := b.grow(tx.Now); err != nil {
+		return err
+	}
+	if err := b.sync(ctx, tx.Now); err != nil {
+		return err
+	}
+	return b.insert(tx)
+}
+
+// start takes the head as the database has it: another process may have moved
+// it.
+func (b *batchWrite) start(tx *db.Tx) error {
+	h, err := readHead(tx)
+	if err != nil {
+		return err
+	}
+	if h.origin != b.signer.origin {
+		return fmt.Errorf("the register was retired by another process: %w", ErrClosed)
+	}
+	b.tree = b.r.tree.clone()
+	if h.size != b.tree.size {
+		if b.tree, err = loadTree(tx, h); err != nil {
+			return err
+		}
+	}
+	b.first, b.receipts = h.size, make([]Receipt, len(b.jobs))
+	return nil
+}
+
+// grow makes the entries and adds them to the tree.
+func (b *batchWrite) grow(now time.Time) error {
+	// Time never runs backwards in the register, whatever the clock does.
+	at := now
+	if last := time.UnixMicro(b.tree.time).UTC(); at.Before(last) {
+		at = last
+	}
+	b.hashAt = tlog.StoredHashIndex(0, b.tree.size)
+	for _, j := range b.fresh {
+		e := &sijill.Entry{Time: at, Kind: j.draft.Kind, Actor: j.draft.Actor, Accounts: j.accounts, Fields: j.fields}
+		if j.sealed != nil {
+			e.Message = &j.sealed.Public
+		}
+		body, err := e.Marshal()
+		if err != nil {
+			return fmt.Errorf("encoding an entry: %w", err)
+		}
+		_, hashes, err := b.tree.add(tlog.RecordHash(body))
+		if err != nil {
+			return fmt.Errorf("growing the tree: %w", err)
+		}
+		b.entries, b.bodies, b.hashes = append(b.entries, e), append(b.bodies, body), append(b.hashes, hashes...)
+	}
+	b.tree.time = at.UnixMicro()
+	return b.tree.settle(b.tree)
+}
+
+// sync makes the ciphertexts durable, and signs the new head while the disk is
+// busy. Nobody sees the signature before the transaction has committed.
+func (b *batchWrite) sync(ctx context.Context, now time.Time) error {
+	signed := make(chan error, 1)
+	go func() {
+		var err error
+		b.note, err = b.signer.sign(b.tree.size, b.tree.root, now)
+		signed <- err
+	}()
+	err := b.appendFrames(ctx)
+	return errors.Join(err, <-signed)
+}
+
+func (b *batchWrite) appendFrames(ctx context.Context) error {
+	b.refs = make([]blob.Ref, len(b.fresh))
+	var frames []blob.Frame
+	var of []int
+	for i, j := range b.fresh {
+		if j.sealed != nil {
+			frames = append(frames, blob.Frame{ID: j.sealed.Public.ID, Data: j.sealed.Ciphertext})
+			of = append(of, i)
+		}
+	}
+	if len(frames) == 0 {
+		return nil
+	}
+	refs, err := b.r.opts.Blobs.Append(ctx, frames)
+	if err != nil {
+		return fmt.Errorf("storing sealed messages: %w", err)
+	}
+	for k, i := range of {
+		b.refs[i] = refs[k]
+	}
+	return nil
+}

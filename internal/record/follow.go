@@ -1,0 +1,311 @@
+package record
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"sijill/internal/db"
+)
+
+//go:embed cursor
+var cursorFiles embed.FS
+
+// A batch of entries that projections take at once is bounded in number and in
+// sealed bytes, so that memory stays small whatever people send.
+const (
+	followBatch = 1000
+	followBytes = 8 << 20
+)
+
+// gatherFor is how long a projection waits for more when an entry has arrived:
+// full-text indexing one message at a time costs four times as much.
+const gatherFor = 40 * time.Millisecond
+
+// pollEvery is how often a follower looks for entries of other processes.
+const pollEvery = time.Second
+
+// Follower keeps projections up to date in one database, all in the same
+// transactions. At most one follower of a database works at a time: it holds
+// the lease.
+type Follower struct {
+	r     *Register
+	db    *db.DB
+	ps    []Projection
+	lease string
+	until int64 // Where to stop; 0 means the head.
+}
+
+// Until makes the follower stop before entry n, for comparing projections as
+// they were at that size.
+func (f *Follower) Until(n int64) { f.until = n }
+
+// goal is the size of the register, or where to stop.
+func (f *Follower) goal() int64 {
+	size, _ := f.r.Head()
+	if f.until > 0 {
+		size = min(size, f.until)
+	}
+	return size
+}
+
+// Follow makes a follower of the register for projections in d, in the order
+// in which they are to be applied. lease is a file that followers in other
+// processes lock too. It migrates, and resets projections whose Version has
+// changed.
+func (r *Register) Follow(ctx context.Context, d *db.DB, lease string, ps ...Projection) (*Follower, error) {
+	f := &Follower{r: r, db: d, ps: ps, lease: lease}
+	sub, err := fs.Sub(cursorFiles, "cursor")
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Migrate(ctx, "cursor", sub); err != nil {
+		return nil, err
+	}
+	for _, p := range ps {
+		if err := d.Migrate(ctx, p.Name(), p.Migrations()); err != nil {
+			return nil, err
+		}
+		if err := f.admit(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// admit makes sure that p has a cursor of its version.
+func (f *Follower) admit(ctx context.Context, p Projection) error {
+	version := -1
+	err := f.db.Read(ctx, func(tx *db.Tx) error {
+		err := tx.One("SELECT version FROM cursor WHERE projection = ?", []any{p.Name()}, &version)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading the cursor of %s: %w", p.Name(), err)
+	}
+	if version == p.Version() {
+		return nil
+	}
+	return f.Reset(ctx, p.Name())
+}
+
+// Reset makes a projection start again from entry 0. The others stay where
+// they are. It returns an error that wraps fs.ErrNotExist for an unknown name.
+func (f *Follower) Reset(ctx context.Context, name string) error {
+	for _, p := range f.ps {
+		if p.Name() != name {
+			continue
+		}
+		return f.db.Write(ctx, func(tx *db.Tx) error {
+			if err := p.Reset(ctx, tx); err != nil {
+				return fmt.Errorf("resetting %s: %w", name, err)
+			}
+			_, err := tx.Exec(`INSERT INTO cursor (projection, version, next) VALUES (?, ?, 0)
+				ON CONFLICT (projection) DO UPDATE SET version = excluded.version, next = 0`, name, p.Version())
+			return err
+		})
+	}
+	return fmt.Errorf("no projection is called %q: %w", name, fs.ErrNotExist)
+}
+
+// Cursors tells for each projection the first entry that it has not seen.
+func (f *Follower) Cursors(ctx context.Context) (map[string]int64, error) {
+	next := map[string]int64{}
+	err := f.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Each("SELECT projection, next FROM cursor", nil, func(row db.Row) error {
+			var name string
+			var n int64
+			err := row.Scan(&name, &n)
+			next[name] = n
+			return err
+		})
+	})
+	return next, err
+}
+
+// lowest is the first entry that some projection of ours has not seen.
+func (f *Follower) lowest(ctx context.Context) (int64, map[string]int64, error) {
+	next, err := f.Cursors(ctx)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading cursors: %w", err)
+	}
+	low := next[f.ps[0].Name()]
+	for _, p := range f.ps {
+		low = min(low, next[p.Name()])
+	}
+	return low, next, nil
+}
+
+// Run keeps the projections up to date until ctx is done, which is no error.
+func (f *Follower) Run(ctx context.Context) error {
+	release, err := f.take(ctx, true)
+	if err != nil {
+		return ignoreDone(ctx, err)
+	}
+	defer release()
+	for {
+		if err := f.work(ctx); err != nil {
+			return ignoreDone(ctx, err)
+		}
+		if err := f.wait(ctx); err != nil {
+			return ignoreDone(ctx, err)
+		}
+	}
+}
+
+func ignoreDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// wait returns a moment after the register has grown.
+func (f *Follower) wait(ctx context.Context) error {
+	for {
+		low, _, err := f.lowest(ctx)
+		if err != nil {
+			return err
+		}
+		f.r.mu.Lock()
+		size, moved := f.r.size, f.r.moved
+		f.r.mu.Unlock()
+		if size > low {
+			return nil
+		}
+		select {
+		case <-moved:
+			return sleep(ctx, gatherFor)
+		case <-time.After(pollEvery):
+			if err := f.r.Refresh(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CatchUp returns when the projections have seen every entry that the register
+// had when it was called: by working, or by waiting for the process that holds
+// the lease.
+func (f *Follower) CatchUp(ctx context.Context) error {
+	if err := f.r.Refresh(ctx); err != nil {
+		return err
+	}
+	target := f.goal()
+	for {
+		low, _, err := f.lowest(ctx)
+		if err != nil || low >= target {
+			return err
+		}
+		release, err := f.take(ctx, false)
+		if errors.Is(err, ErrLeased) {
+			if err := sleep(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = f.work(ctx)
+		release()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// applied is a batch on its way to the database.
+type applied struct {
+	next     int64 // The first entry after the batch.
+	items    []*Item
+	prepared map[Projection][]any
+	err      error
+}
+
+// work applies all entries that there are. While one batch is written the
+// next is prepared.
+func (f *Follower) work(ctx context.Context) error {
+	low, next, err := f.lowest(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan *applied, 1)
+	go func() {
+		defer close(batches)
+		f.produce(ctx, low, next, batches)
+	}()
+	for b := range batches {
+		if b.err == nil {
+			b.err = f.apply(ctx, b, next)
+		}
+		if errors.Is(b.err, errReset) {
+			return nil // The caller looks at the cursors again.
+		}
+		if b.err != nil {
+			return b.err
+		}
+		for _, p := range f.ps {
+			next[p.Name()] = max(next[p.Name()], b.next)
+		}
+	}
+	return nil
+}
+
+// apply writes one batch and moves the cursors, in one transaction.
+func (f *Follower) apply(ctx context.Context, b *applied, next map[string]int64) error {
+	return f.db.Write(ctx, func(tx *db.Tx) error {
+		for _, p := range f.ps {
+			from := next[p.Name()]
+			skip := int(max(0, min(from-b.items[0].Index, int64(len(b.items)))))
+			if skip == len(b.items) {
+				continue
+			}
+			if err := f.expect(tx, p, max(from, b.items[0].Index)); err != nil {
+				return err
+			}
+			if err := p.Apply(ctx, tx, b.items[skip:], b.prepared[p][skip:]); err != nil {
+				return fmt.Errorf("projecting %s: %w", p.Name(), err)
+			}
+			if _, err := tx.Exec("UPDATE cursor SET next = ? WHERE projection = ?", b.next, p.Name()); err != nil {
+				return fmt.Errorf("moving the cursor of %s: %w", p.Name(), err)
+			}
+		}
+		return nil
+	})
+}
+
+// errReset says that a cursor is not where this follower left it: another
+// process has reset the projection.
+var errReset = errors.New("the projection was reset meanwhile")
+
+// expect makes sure that a projection's cursor is at next.
+func (f *Follower) expect(tx *db.Tx, p Projection, next int64) error {
+	var at int64
+	if err := tx.One("SELECT next FROM cursor WHERE projection = ?", []any{p.Name()}, &at); err != nil {
+		return fmt.Errorf("reading the cursor of %s: %w", p.Name(), err)
+	}
+	if at != next {
+		return fmt.Errorf("%s: %w", p.Name(), errReset)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package record
+
+import (
+	"fmt"
+	"strings"
+
+	"sijill/internal/blob"
+	"sijill/internal/db"
+	"sijill/internal/vault"
+)
+
+// insert writes the rows of a batch: entries, hashes, wrapped keys, head.
+func (b *batchWrite) insert(tx *db.Tx) error {
+	steps := []func(*db.Tx) error{b.insertEntries, b.insertHashes, b.insertKeys, b.insertContents, b.insertEnds, b.keepCheckpoint, b.moveHead}
+	for _, step := range steps {
+		if err := step(tx); err != nil {
+			return err
+		}
+	}
+	for i, k := 0, 0; i < len(b.jobs) && k < len(b.fresh); i++ {
+		if b.jobs[i] == b.fresh[k] {
+			b.receipts[i] = Receipt{Entry: b.first + int64(k), Time: b.entries[k].Time}
+			k++
+		}
+	}
+	return nil
+}
+
+func (b *batchWrite) insertEntries(tx *db.Tx) error {
+	var args []any
+	for i, body := range b.bodies {
+		ref := b.refs[i]
+		if ref == (blob.Ref{}) {
+			args = append(args, b.first+int64(i), body, nil, nil, nil)
+			continue
+		}
+		args = append(args, b.first+int64(i), body, ref.Segment, ref.Offset, ref.Length)
+	}
+	return insertRows(tx, "INSERT INTO entry (number, body, segment, at, length) VALUES ", 5, args)
+}
+
+func (b *batchWrite) insertHashes(tx *db.Tx) error {
+	args := make([]any, 0, 2*len(b.hashes))
+	for i, h := range b.hashes {
+		args = append(args, b.hashAt+int64(i), h[:])
+	}
+	return insertRows(tx, "INSERT INTO hash (number, hash) VALUES ", 2, args)
+}
+
+func (b *batchWrite) insertKeys(tx *db.Tx) error {
+	var keys []vault.MessageKey
+	for i, j := range b.fresh {
+		if j.sealed != nil {
+			for _, k := range j.sealed.Keys {
+				k.Entry = b.first + int64(i)
+				keys = append(keys, k)
+			}
+		}
+	}
+	args := make([]any, 0, 3*len(keys))
+	for _, k := range keys {
+		args = append(args, k.Entry, k.Compartment, k.Wrapped)
+	}
+	return insertRows(tx, vault.InsertKeys, 3, args)
+}
+
+func (b *batchWrite) insertEnds(tx *db.Tx) error {
+	ends := map[int64]int64{}
+	for _, ref := range b.refs {
+		if ref != (blob.Ref{}) {
+			ends[ref.Segment] = max(ends[ref.Segment], ref.End())
+		}
+	}
+	for segment, at := range ends {
+		if _, err := tx.Exec(`INSERT INTO segment_end (segment, at) VALUES (?, ?)
+			ON CONFLICT (segment) DO UPDATE SET at = excluded.at`, segment, at); err != nil {
+			return fmt.Errorf("noting the end of a segment: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkpointEvery is how far apart kept checkpoints are, in microseconds.
+const checkpointEvery = 3600 * 1e6
+
+// keepCheckpoint keeps the head's checkpoint when the last one kept is old:
+// whoever holds an old proof can then be shown how the register grew from it.
+func (b *batchWrite) keepCheckpoint(tx *db.Tx) error {
+	var last int64
+	if err := tx.One("SELECT coalesce(max(time), 0) FROM checkpoint", nil, &last); err != nil {
+		return fmt.Errorf("finding the last checkpoint kept: %w", err)
+	}
+	if b.tree.time < last+checkpointEvery {
+		return nil
+	}
+	_, err := tx.Exec("INSERT INTO checkpoint (size, time, note) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", b.tree.size, b.tree.time, b.note)
+	if err != nil {
+		return fmt.Errorf("keeping a checkpoint: %w", err)
+	}
+	return nil
+}
+
+// moveHead moves the head from where this batch found it, and from nowhere
+// else: a head that anybody else has moved meanwhile is an error.
+func (b *batchWrite) moveHead(tx *db.Tx) error {
+	n, err := tx.Exec("UPDATE head SET size = ?, time = ?, checkpoint = ? WHERE id = 1 AND size = ?",
+		b.tree.size, b.tree.time, b.note, b.first)
+	if err != nil {
+		return fmt.Errorf("moving the head: %w", err)
+	}
+	if n != 1 {
+		return fmt.Errorf("moving the head: it is not at %d any more", b.first)
+	}
+	return nil
+}
+
+// rowsPerInsert is how many rows one statement takes: one statement a row
+// costs three times the time.
+const rowsPerInsert = 32
+
+// insertRows inserts rows of width columns, given one after the other. query
+// ends with VALUES.
+func insertRows(tx *db.Tx, query string, width int, args []any) error {
+	row := "(?" + strings.Repeat(", ?", width-1) + ")"
+	for len(args) > 0 {
+		// Two sizes of statement only, so that both stay prepared.
+		n := 1
+		if len(args) >= rowsPerInsert*width {
+			n = rowsPerInsert
+		}
+		if _, err := tx.Exec(query+row+strings.Repeat(", "+row, n-1), args[:n*width]...); err != nil {
+			return fmt.Errorf("inserting rows: %w", err)
+		}
+		args = args[n*width:]
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"sijill"
+	"sijill/internal/blob"
+	"sijill/internal/db"
+	"sijill/internal/vault"
+)
+
+// row is an entry as the database has it.
+type row struct {
+	number int64
+	body   []byte
+	ref    blob.Ref
+	keys   []vault.MessageKey
+}
+
+func scanRow(r db.Row) (e row, err error) {
+	var segment, at, length *int64
+	if err := r.Scan(&e.number, &e.body, &segment, &at, &length); err != nil {
+		return e, err
+	}
+	if segment != nil && at != nil && length != nil {
+		e.ref = blob.Ref{Segment: *segment, Offset: *at, Length: *length}
+	}
+	return e, nil
+}
+
+// read reads the entries from first on, at most n, with their wrapped keys.
+func read(tx *db.Tx, first int64, n int) ([]row, error) {
+	rows := make([]row, 0, n)
+	last := first + int64(n) - 1
+	err := tx.Each("SELECT number, body, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
+		[]any{first, last}, func(r db.Row) error {
+			e, err := scanRow(r)
+			if err == nil && e.number != first+int64(len(rows)) {
+				err = fmt.Errorf("entry %d is missing", first+int64(len(rows)))
+			}
+			rows = append(rows, e)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("reading entries: %w", err)
+	}
+	keys, err := vault.Keys(tx, first, last)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if i := k.Entry - first; i < int64(len(rows)) {
+			rows[i].keys = append(rows[i].keys, k)
+		}
+	}
+	return rows, nil
+}
+
+// Item reads one entry. It returns an error that wraps fs.ErrNotExist when the
+// register has no entry of that number.
+func (r *Register) Item(ctx context.Context, number int64) (*Item, error) {
+	var rows []row
+	err := r.opts.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = read(tx, number, 1)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("entry %d: %w", number, fs.ErrNotExist)
+	}
+	return r.item(ctx, rows[0])
+}
+
+// item makes an Item of a row; its content is opened when asked for.
+func (r *Register) item(ctx context.Context, e row) (*Item, error) {
+	entry, err := sijill.ParseEntry(e.body)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", e.number, err)
+	}
+	var accounts []int64
+	for _, p := range entry.Accounts {
+		a, err := r.holders.account(ctx, r.opts.Accounts, p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // An account of which nothing is left but its pseudonym.
+		}
+		if err != nil {
+			return nil, fmt.Errorf("finding a holder of entry %d: %w", e.number, err)
+		}
+		accounts = append(accounts, a)
+	}
+	if entry.Message == nil {
+		return NewItem(e.number, entry, accounts, nil), nil
+	}
+	return NewItem(e.number, entry, accounts, func() (*Content, error) { return r.content(ctx, e, entry) }), nil
+}
+
+func (r *Register) content(ctx context.Context, e row, entry *sijill.Entry) (*Content, error) {
+	if c := r.recent.take(e.number); c != nil {
+		return c, nil
+	}
+	o, err := r.unseal(ctx, e, entry)
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{Message: o.Message}
+	if err := json.Unmarshal(o.Envelope, &c.Envelope); err != nil {
+		return nil, fmt.Errorf("entry %d: reading what is sealed beside the message: %w", e.number, err)
+	}
+	return c, nil
+}
+
+// unseal reads the ciphertext of an entry and opens it. The vault checks the
+// commitment again.
+func (r *Register) unseal(ctx context.Context, e row, entry *sijill.Entry) (*vault.Opened, error) {
+	f, err := r.opts.Blobs.Read(ctx, e.ref)
+	if errors.Is(err, fs.ErrNotExist) { // Not "closed to the server": it should be there.
+		return nil, fmt.Errorf("entry %d: segment %d is missing: %w", e.number, e.ref.Segment, blob.ErrDamaged)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: reading the sealed message: %w", e.number, err)
+	}
+	if f.ID != entry.Message.ID {
+		return nil, fmt.Errorf("entry %d: another message is where its own should be: %w", e.number, blob.ErrDamaged)
+	}
+	o, err := r.opts.Vault.Open(ctx, e.keys, entry.Message, f.Data)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", e.number, err)
+	}
+	return o, nil
+}

@@ -1,0 +1,148 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"sijill"
+	"sijill/internal/db"
+)
+
+// Proof proves an entry against the newest checkpoint. For an entry with a
+// message that the server can open it carries the seed, which proves the whole
+// message to whoever has that too; withEnvelope adds what was known about the
+// message. Errors wrap fs.ErrNotExist for a number that is not there yet.
+func (r *Register) Proof(ctx context.Context, number int64, withEnvelope bool) (*sijill.Proof, error) {
+	p := &sijill.Proof{Index: number}
+	var e row
+	err := r.opts.DB.Read(ctx, func(tx *db.Tx) error {
+		h, err := readHead(tx)
+		if err != nil {
+			return err
+		}
+		if number < 0 || number >= h.size {
+			return fmt.Errorf("entry %d: %w", number, fs.ErrNotExist)
+		}
+		rows, err := read(tx, number, 1)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return fmt.Errorf("entry %d is missing", number)
+		}
+		e, p.Entry, p.Checkpoint = rows[0], rows[0].body, h.note
+		p.Inclusion, err = sijill.Inclusion(h.size, number, dbHashes{tx})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("proving: %w", err)
+	}
+	if err := r.disclose(ctx, p, e, withEnvelope); err != nil {
+		return nil, fmt.Errorf("proving: %w", err)
+	}
+	return p, nil
+}
+
+func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnvelope bool) error {
+	entry, err := sijill.ParseEntry(e.body)
+	if err != nil || entry.Message == nil {
+		return err
+	}
+	o, err := r.unseal(ctx, e, entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Closed to the server: that it is in the register can be proven all the same.
+	}
+	if err != nil {
+		return err
+	}
+	p.Seed = &o.Seed
+	if withEnvelope {
+		p.Envelope, p.EnvelopeSalt = o.Envelope, &o.Salt
+	}
+	return nil
+}
+
+// Body gives the bytes of an entry as they are hashed.
+func (r *Register) Body(ctx context.Context, number int64) (body []byte, err error) {
+	err = r.opts.DB.Read(ctx, func(tx *db.Tx) error {
+		return tx.One("SELECT body FROM entry WHERE number = ?", []any{number}, &body)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading entry %d: %w", number, err)
+	}
+	return body, nil
+}
+
+// Tile gives a hash tile (C2SP tlog-tiles) of the register, or a bundle of its
+// entries. A tile that reaches beyond the register is fs.ErrNotExist.
+func (r *Register) Tile(ctx context.Context, t tlog.Tile) (data []byte, err error) {
+	err = r.opts.DB.Read(ctx, func(tx *db.Tx) error {
+		h, err := readHead(tx)
+		if err != nil {
+			return err
+		}
+		if !within256(t, h.size) {
+			return fs.ErrNotExist
+		}
+		if t.L == sijill.EntryTile {
+			data, err = bundle(tx, t)
+			return err
+		}
+		data, err = sijill.TileData(t, dbHashes{tx})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", sijill.TilePath(t), err)
+	}
+	return data, nil
+}
+
+// within256 tells whether every hash of the tile exists in a tree of size.
+func within256(t tlog.Tile, size int64) bool {
+	level := max(t.L, 0)
+	if t.N < 0 || level > 7 || t.N > size>>8 {
+		return false
+	}
+	return t.N<<8+int64(t.W) <= size>>(8*level)
+}
+
+func bundle(tx *db.Tx, t tlog.Tile) (data []byte, err error) {
+	first := t.N << 8
+	err = tx.Each("SELECT body FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
+		[]any{first, first + int64(t.W) - 1}, func(row db.Row) error {
+			var body []byte
+			if err := row.Scan(&body); err != nil {
+				return err
+			}
+			data, err = sijill.AppendBundle(data, body)
+			return err
+		})
+	return data, err
+}
+
+// Tiles names the tiles of a register of size entries, entry bundles last, for
+// an export that foreign tools can check.
+func Tiles(size int64) (tiles []tlog.Tile) {
+	for level := 0; level < 8; level++ {
+		n := size >> (8 * level)
+		tiles = append(tiles, row256(level, n)...)
+		if n < 256 {
+			break
+		}
+	}
+	return append(tiles, row256(sijill.EntryTile, size)...)
+}
+
+func row256(level int, n int64) (tiles []tlog.Tile) {
+	for i := range n >> 8 {
+		tiles = append(tiles, sijill.NewTile(level, i, 256))
+	}
+	if rest := int(n & 255); rest > 0 {
+		tiles = append(tiles, sijill.NewTile(level, n>>8, rest))
+	}
+	return tiles
+}

@@ -1,0 +1,210 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"sijill/internal/db"
+	"sijill/internal/mailbox"
+	"sijill/internal/record"
+)
+
+// document is a message on its way into the index.
+type document struct {
+	*draft
+	entry, row, doc int64
+	tags            string
+}
+
+const insertText = `INSERT INTO search_text (rowid, body, subject, sender, rcpt, cc, filename, tag)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+
+// Apply puts captured messages into the index. The mailbox must have had the
+// same items before.
+func (s *Search) Apply(_ context.Context, tx *db.Tx, items []*record.Item, prepared []any) error {
+	docs, err := documents(tx, items, prepared)
+	if err != nil || len(docs) == 0 {
+		return err
+	}
+	if err := number(tx, docs); err != nil {
+		return fmt.Errorf("numbering documents: %w", err)
+	}
+	// In the order of their numbers: the engine writes out what it has
+	// gathered whenever a number is lower than the one before.
+	for _, d := range docs {
+		t := &d.terms
+		_, err := tx.Exec(insertText, d.doc, t[colBody], t[colSubject], t[colSender], t[colRcpt], t[colCc], t[colFilename], d.tags)
+		if err != nil {
+			return fmt.Errorf("indexing entry %d: %w", d.entry, err)
+		}
+	}
+	return nil
+}
+
+// documents joins what was prepared with what the mailbox says about it, in the
+// order of row ids.
+func documents(tx *db.Tx, items []*record.Item, prepared []any) ([]*document, error) {
+	var docs []*document
+	var entries []int64
+	for i, it := range items {
+		if d, _ := prepared[i].(*draft); d != nil {
+			docs = append(docs, &document{draft: d, entry: it.Index})
+			entries = append(entries, it.Index)
+		}
+	}
+	if len(docs) == 0 {
+		return nil, nil
+	}
+	rowOf, err := mailbox.RowOf(tx, entries)
+	if err != nil {
+		return nil, err
+	}
+	var rows []int64
+	for _, d := range docs {
+		d.row = rowOf[d.entry]
+		rows = append(rows, d.row)
+	}
+	places, err := mailbox.FoldersOf(tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	docs = slices.DeleteFunc(docs, func(d *document) bool { return len(places[d.row]) == 0 })
+	for _, d := range docs {
+		d.tags = tags(d.draft, places[d.row])
+	}
+	slices.SortFunc(docs, func(a, b *document) int { return cmp.Compare(a.row, b.row) })
+	return docs, nil
+}
+
+// number gives documents their numbers: the sort date in unix seconds or, where
+// that is taken, the next free number.
+func number(tx *db.Tx, docs []*document) error {
+	last, spill := int64(-1), int64(0)
+	for _, d := range docs {
+		d.doc = max(dateOf(d.row), last+1)
+		for {
+			n, err := tx.Exec(`INSERT INTO search_doc (doc, row, entry, size) VALUES (?, ?, ?, ?)
+				ON CONFLICT (doc) DO NOTHING`, d.doc, d.row, d.entry, d.size)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				break
+			}
+			if d.doc, err = nextFree(tx, d.doc); err != nil {
+				return err
+			}
+		}
+		last, spill = d.doc, max(spill, d.doc-dateOf(d.row))
+	}
+	_, err := tx.Exec("UPDATE search_spill SET seconds = ? WHERE seconds < ?", spill, spill)
+	return err
+}
+
+// dateOf is the sort date of a mailbox row in unix seconds.
+func dateOf(row int64) int64 { return row >> 24 }
+
+var errStop = errors.New("stop")
+
+// nextFree is the first free number after doc, which is taken.
+func nextFree(tx *db.Tx, doc int64) (int64, error) {
+	free := doc + 1
+	err := tx.Each("SELECT doc FROM search_doc WHERE doc >= ? ORDER BY doc", []any{free}, func(r db.Row) error {
+		var taken int64
+		if err := r.Scan(&taken); err != nil {
+			return err
+		}
+		if taken != free {
+			return errStop
+		}
+		free++
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return free, err
+}
+
+// Remove takes rows of the mailbox out of the index; those that it doesn't have
+// are no error. Their words stay in the encrypted file until the engine merges
+// the segments they are in, or Purge does.
+func (s *Search) Remove(_ context.Context, tx *db.Tx, rows []int64) error {
+	var spill int64
+	if err := tx.One("SELECT seconds FROM search_spill", nil, &spill); err != nil {
+		return fmt.Errorf("removing from the index: %w", err)
+	}
+	for _, row := range rows {
+		var doc int64
+		err := tx.One("SELECT doc FROM search_doc WHERE doc BETWEEN ? AND ? AND row = ?",
+			[]any{dateOf(row), dateOf(row) + spill, row}, &doc)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			_, err = tx.Exec("DELETE FROM search_text WHERE rowid = ?", doc)
+		}
+		if err == nil {
+			_, err = tx.Exec("DELETE FROM search_doc WHERE doc = ?", doc)
+		}
+		if err != nil {
+			return fmt.Errorf("removing row %d from the index: %w", row, err)
+		}
+	}
+	return nil
+}
+
+// Purge rewrites the index without what was removed from it. It takes about as
+// long as building the index took.
+func (s *Search) Purge(_ context.Context, tx *db.Tx) error {
+	if _, err := tx.Exec("INSERT INTO search_text (search_text) VALUES ('optimize')"); err != nil {
+		return fmt.Errorf("purging the index: %w", err)
+	}
+	return nil
+}
+
+// Reset forgets all rows.
+func (s *Search) Reset(_ context.Context, tx *db.Tx) error {
+	for _, q := range []string{
+		"INSERT INTO search_text (search_text) VALUES ('delete-all')",
+		"DELETE FROM search_doc",
+		"UPDATE search_spill SET seconds = 0",
+	} {
+		if _, err := tx.Exec(q); err != nil {
+			return fmt.Errorf("emptying the index: %w", err)
+		}
+	}
+	return nil
+}
+
+// tags are terms that no text gives, since they begin with "=": who holds a
+// message, where it lies for them, and what it has.
+func tags(d *draft, places []mailbox.Placement) string {
+	var out []string
+	for _, p := range places {
+		out = append(out, accountTag(p.Account), folderTag(p.Folder))
+	}
+	if d.attachments {
+		out = append(out, attachmentTag)
+	}
+	for k := firstSizeTag; d.size >= 1<<k; k++ {
+		out = append(out, sizeTag(k))
+	}
+	return strings.Join(out, " ")
+}
+
+const (
+	attachmentTag = "=attachment"
+	// firstSizeTag is the binary logarithm of the smallest size that has a
+	// tag: looking for large messages then walks over few others.
+	firstSizeTag = 12
+)
+
+func accountTag(id int64) string { return fmt.Sprintf("=a%d", id) }
+func folderTag(id int64) string  { return fmt.Sprintf("=f%d", id) }
+func sizeTag(log2 int) string    { return fmt.Sprintf("=s%d", log2) }

@@ -1,0 +1,251 @@
+package search
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sijill/internal/db"
+	"sijill/internal/mailbox"
+	"sijill/internal/message"
+	"sijill/internal/record"
+)
+
+// The shared collections. Those that aren't mail are made into it, labelled.
+var collections = []string{
+	"enron.mbox.zst", "lists-dkim.mbox.zst", "spamassassin-ham.mbox.zst", "spamassassin-spam.mbox.zst",
+	"phish-nazario.mbox.zst", "state-foia.tar.zst", "arabic-news.tar.zst",
+}
+
+// messages reads a collection.
+func messages(tb testing.TB, name string) [][]byte {
+	b := corpus(tb, name, 1<<30)
+	if strings.Contains(name, ".tar") {
+		return texts(tb, b)
+	}
+	out := bytes.Split(b, []byte("\nFrom "))
+	for i, m := range out {
+		_, out[i], _ = bytes.Cut(m, []byte("\n"))
+	}
+	return out
+}
+
+// texts makes mail of the files in an archive, one each hour.
+func texts(tb testing.TB, archive []byte) (out [][]byte) {
+	r := tar.NewReader(bytes.NewReader(archive))
+	at := time.Date(2012, 1, 1, 0, 0, 0, 0, time.UTC)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		body, err := io.ReadAll(r)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		at = at.Add(time.Hour)
+		head := fmt.Sprintf("From: synthetic@diwan.example\nTo: archive@diwan.example\nSubject: synthetic %s\nDate: %s\n"+
+			"Content-Type: text/plain; charset=utf-8\n\n", path.Base(h.Name), at.Format(time.RFC1123Z))
+		out = append(out, append([]byte(head), body...))
+	}
+}
+
+func cpu() time.Duration {
+	var r syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// index puts raw messages into an office in batches, and says what of the CPU
+// was the search's. Every tenth message is also held by account 2.
+func (o *office) index(raw [][]byte) (prepare, apply time.Duration) {
+	ctx := context.Background()
+	first := int64(len(o.items))
+	for n := 0; n < len(raw); n += 1000 {
+		part := raw[n:min(n+1000, len(raw))]
+		items := make([]*record.Item, len(part))
+		mails, texts := make([]any, len(part)), make([]any, len(part))
+		for i, m := range part {
+			entry := first + int64(n+i)
+			holders := []int64{1}
+			if entry%10 == 0 {
+				holders = []int64{1, 2}
+			}
+			it := makeItem(entry, message.Envelope{Door: "import", Time: now}, m, holders)
+			mails[i], _ = o.mail.Prepare(it)
+			items[i], o.items[entry] = it, makeItem(entry, message.Envelope{Time: now}, m, holders)
+		}
+		at := cpu()
+		for i, it := range items {
+			texts[i], _ = o.Prepare(it)
+		}
+		prepare += cpu() - at
+		err := o.db.Write(ctx, func(tx *db.Tx) error { return o.mail.Apply(ctx, tx, items, mails) })
+		if err != nil {
+			o.tb.Fatal(err)
+		}
+		at = cpu()
+		err = o.db.Write(ctx, func(tx *db.Tx) error { return o.Apply(ctx, tx, items, texts) })
+		if err != nil {
+			o.tb.Fatal(err)
+		}
+		apply += cpu() - at
+	}
+	return prepare, apply
+}
+
+// indexSize is how many bytes of the database file are the index's: what the
+// file shrinks by without it.
+func (o *office) indexSize() (bytes int64) {
+	err := o.db.Read(context.Background(), func(tx *db.Tx) error {
+		return tx.One(`SELECT (SELECT sum(length(block)) FROM search_text_data) + (SELECT sum(length(sz) + 8) FROM search_text_docsize) +
+			(SELECT count(*) * 20 FROM search_doc)`, nil, &bytes)
+	})
+	if err != nil {
+		o.tb.Fatal(err)
+	}
+	return bytes
+}
+
+// BenchmarkIndex measures the search's share of taking in enron.mbox.
+func BenchmarkIndex(b *testing.B) {
+	raw := messages(b, collections[0])
+	size := 0
+	for _, m := range raw {
+		size += len(m)
+	}
+	for b.Loop() {
+		o := newOffice(b)
+		prepare, apply := o.index(raw)
+		n := float64(len(raw))
+		b.ReportMetric(float64(prepare.Microseconds())/n, "prepare-µs/message")
+		b.ReportMetric(float64(apply.Microseconds())/n, "apply-µs/message")
+		b.ReportMetric(float64(o.indexSize())/float64(size), "index/raw")
+	}
+}
+
+// kinds are the kinds of query that are measured, each made of words that the
+// mail has: rare and common ones.
+func kinds(rare, common []string) map[string]func(i int) string {
+	r := func(i int) string { return rare[i%len(rare)] }
+	c := func(i int) string { return common[i%len(common)] }
+	return map[string]func(i int) string{
+		"rare":           r,
+		"common":         c,
+		"and":            func(i int) string { return c(i) + " " + c(i*7+3) },
+		"or":             func(i int) string { return c(i) + " OR " + r(i) },
+		"not":            func(i int) string { return c(i) + " -" + c(i*7+3) },
+		"phrase":         func(i int) string { return phrases[i%len(phrases)] },
+		"from+word":      func(i int) string { return "from:" + senders[i%len(senders)] + " " + c(i) },
+		"dates":          func(i int) string { return fmt.Sprintf("after:2000-%02d before:2001-%02d", i%12+1, i%12+1) },
+		"dates+word":     func(i int) string { return fmt.Sprintf("on:2001-%02d %s", i%12+1, c(i)) },
+		"has:attachment": func(i int) string { return "has:attachment " + []string{"", c(i)}[i%2] },
+		"larger":         func(i int) string { return fmt.Sprintf("larger:%dk", 20+i) },
+		"prefix":         func(i int) string { return c(i)[:3] + "*" },
+		"negative":       func(i int) string { return "-" + c(i) },
+	}
+}
+
+var (
+	phrases = []string{`"please let me know"`, `"conference call"`, `"signed off by"`, `"let me know if"`, `"thank you for"`, `"natural gas"`,
+		`"power plant"`, `"as soon as possible"`, `"state department"`, `"foreign minister"`, `"الشرق الاوسط"`, `"رئيس الوزراء"`}
+	senders = []string{"enron.com", "kay", "jeff", "vince", "kernel.org", "linux", "john", "mark", "synthetic", "sara"}
+)
+
+// vocabulary gives words of the index with few and with many documents.
+func (o *office) vocabulary() (rare, common []string) {
+	err := o.db.Write(context.Background(), func(tx *db.Tx) error {
+		if _, err := tx.Exec("CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5vocab(search_text, row)"); err != nil {
+			return err
+		}
+		return tx.Each("SELECT term, doc FROM terms WHERE doc BETWEEN 3 AND 20 OR doc > 2000", nil, func(r db.Row) error {
+			var term string
+			var n int64
+			if err := r.Scan(&term, &n); err != nil {
+				return err
+			}
+			switch {
+			case strings.ContainsAny(term, "=@.") || len(term) < 4 || term[0] <= '9':
+			case n > 2000:
+				common = append(common, term)
+			default:
+				rare = append(rare, term)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		o.tb.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, list := range [][]string{rare, common} {
+		rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	}
+	return rare[:min(len(rare), 500)], common[:min(len(common), 500)]
+}
+
+// BenchmarkQuery prints the time that queries of each kind take over all shared
+// collections in one database: half and nineteen in twenty are quicker.
+func BenchmarkQuery(b *testing.B) {
+	o := newOffice(b)
+	for _, name := range collections {
+		o.index(messages(b, name))
+	}
+	_ = mailbox.RoleInbox
+	rare, common := o.vocabulary()
+	fmt.Fprintf(os.Stderr, "%d messages, %d rare and %d common words\n", len(o.items), len(rare), len(common))
+	fmt.Fprintf(os.Stderr, "%-16s %8s %17s %17s %17s\n", "p50/p95 in ms", "hits", "newest 50", "with snippets", "ranked")
+	all := kinds(rare, common)
+	names := make([]string, 0, len(all))
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for b.Loop() {
+		for _, name := range names {
+			line := fmt.Sprintf("%-16s", name)
+			for n, opts := range []Options{{}, {Snippets: true}, {Rank: true}} {
+				p50, p95, hits := o.measure(all[name], opts)
+				if n == 0 {
+					line += fmt.Sprintf(" %8d", hits)
+				}
+				line += fmt.Sprintf(" %8.2f/%8.2f", p50, p95)
+			}
+			fmt.Fprintln(os.Stderr, line)
+		}
+	}
+}
+
+// measure runs a hundred queries and returns milliseconds and the median total.
+func (o *office) measure(query func(i int) string, opts Options) (p50, p95 float64, hits int64) {
+	var times []float64
+	var totals []int64
+	for i := range 100 {
+		at := time.Now()
+		r, err := o.Query(context.Background(), 1, query(i), opts)
+		if err != nil {
+			o.tb.Fatal(query(i), err)
+		}
+		times = append(times, float64(time.Since(at).Microseconds())/1000)
+		totals = append(totals, r.Total)
+	}
+	slices.Sort(times)
+	slices.Sort(totals)
+	return times[50], times[95], totals[50]
+}

@@ -1,0 +1,224 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"sijill/internal/db"
+	"sijill/internal/mailbox"
+)
+
+// Options says how hits are wanted.
+type Options struct {
+	Limit    int            // How many hits at most; 0 means 50.
+	Before   int64          // Next of the page before; 0 is the first page.
+	Rank     bool           // The best of the newest 2,000 first, instead of the newest.
+	Snippets bool           // Open the messages and show the words in context.
+	CountTo  int64          // Where counting all hits stops; 0 means 2,000, which takes about a millisecond.
+	Location *time.Location // Where a day begins; nil is UTC.
+}
+
+// Hit is a message that was found.
+type Hit struct {
+	mailbox.Row
+	Rank    float64 // With Options.Rank: the higher the better.
+	Snippet []Span  // With Options.Snippets: at most some 160 characters.
+}
+
+// Result is a page of hits.
+type Result struct {
+	Hits         []Hit
+	Total        int64 // How many there are in all,
+	TotalIsFloor bool  // or more: counting has an end.
+	Next         int64 // Options.Before for the next page; 0 when this is the last.
+}
+
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+	defaultCount = 2000
+	// rankWindow is how many of the newest hits are ranked: ranking all
+	// 30,000 hits of a common word takes fifteen times as long.
+	rankWindow = 2000
+)
+
+// Query finds what an account holds. A query that is wrong is a *QueryError.
+func (s *Search) Query(ctx context.Context, account int64, query string, o Options) (*Result, error) {
+	q, err := Parse(query)
+	if err != nil {
+		return nil, err
+	}
+	if o.Limit <= 0 {
+		o.Limit = defaultLimit
+	}
+	o.Limit = min(o.Limit, maxLimit)
+	if o.CountTo <= 0 {
+		o.CountTo = defaultCount
+	}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	result, found, err := s.find(ctx, account, q, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fill(ctx, account, result, found); err != nil {
+		return nil, fmt.Errorf("reading hits: %w", err)
+	}
+	if o.Snippets {
+		if err := s.snippets(ctx, q, result.Hits); err != nil {
+			return nil, fmt.Errorf("showing hits: %w", err)
+		}
+	}
+	return result, nil
+}
+
+// found is a document that was found.
+type found struct {
+	doc, row int64
+	rank     float64
+}
+
+// find runs the query in one read transaction, so that hits and counts agree.
+func (s *Search) find(ctx context.Context, account int64, q *Query, o Options) (*Result, []found, error) {
+	var spill int64
+	err := s.db.Read(ctx, func(tx *db.Tx) error { return tx.One("SELECT seconds FROM search_spill", nil, &spill) })
+	if err != nil {
+		return nil, nil, fmt.Errorf("searching: %w", err)
+	}
+	p, err := s.plan(ctx, account, q, s.clock().In(o.Location), spill)
+	if err != nil {
+		return nil, nil, err
+	}
+	result := &Result{}
+	if p.alwaysEmpty {
+		return result, nil, nil
+	}
+	var list []found
+	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if o.Rank && p.ranked {
+			list, err = p.best(tx, o)
+		} else {
+			list, err = p.newest(tx, o)
+		}
+		if err != nil {
+			return err
+		}
+		if len(list) > o.Limit {
+			list = list[:o.Limit]
+			result.Next = p.next(list, o)
+		}
+		return p.count(tx, result, o.CountTo)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("searching: %w", err)
+	}
+	return result, list, nil
+}
+
+// next is where the page after list begins: behind its last document or, among
+// ranked ones, how many to pass over.
+func (p *plan) next(list []found, o Options) int64 {
+	if o.Rank && p.ranked {
+		return o.Before + int64(len(list))
+	}
+	return list[len(list)-1].doc
+}
+
+// tables joins documents only where conditions need it, in the order that lets
+// the engine walk the index and stop early.
+func (p *plan) tables() string {
+	if len(p.conditions) == 0 {
+		return "search_text AS t"
+	}
+	return "search_text AS t CROSS JOIN search_doc AS d ON d.doc = t.rowid"
+}
+
+// where is the condition on documents from first to before end, with its
+// arguments.
+func (p *plan) where(first, end int64) (string, []any) {
+	conditions := append([]string{"t.search_text MATCH ?", "t.rowid >= ?", "t.rowid < ?"}, p.conditions...)
+	return strings.Join(conditions, " AND "), append([]any{p.match, first, end}, p.args...)
+}
+
+// newest finds one document more than o.Limit, newest first.
+func (p *plan) newest(tx *db.Tx, o Options) ([]found, error) {
+	end := p.end
+	if o.Before > 0 {
+		end = min(end, o.Before)
+	}
+	where, args := p.where(p.first, end)
+	query := `SELECT f.doc, r.row FROM (SELECT t.rowid AS doc FROM ` + p.tables() + ` WHERE ` + where +
+		` ORDER BY t.rowid DESC LIMIT ?) AS f CROSS JOIN search_doc AS r ON r.doc = f.doc`
+	var list []found
+	err := tx.Each(query, append(args, o.Limit+1), func(r db.Row) error {
+		var f found
+		err := r.Scan(&f.doc, &f.row)
+		list = append(list, f)
+		return err
+	})
+	return list, err
+}
+
+// best finds one document more than o.Limit, the best of the newest first.
+// Words of the subject and of names weigh more than those of the body.
+func (p *plan) best(tx *db.Tx, o Options) ([]found, error) {
+	where, args := p.where(p.first, p.end)
+	var oldest int64
+	err := tx.One(`SELECT t.rowid FROM `+p.tables()+` WHERE `+where+` ORDER BY t.rowid DESC LIMIT 1 OFFSET ?`,
+		append(args, rankWindow-1), &oldest)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	where, args = p.where(max(p.first, oldest), p.end)
+	query := `SELECT f.doc, r.row, f.score FROM (SELECT t.rowid AS doc,
+		-bm25(search_text, 1, 4, 3, 2, 1, 2, 0) AS score FROM ` + p.tables() + ` WHERE ` + where +
+		` ORDER BY score DESC, t.rowid DESC LIMIT ? OFFSET ?) AS f CROSS JOIN search_doc AS r ON r.doc = f.doc
+		ORDER BY f.score DESC, f.doc DESC`
+	var list []found
+	err = tx.Each(query, append(args, o.Limit+1, max(o.Before, 0)), func(r db.Row) error {
+		var f found
+		err := r.Scan(&f.doc, &f.row, &f.rank)
+		list = append(list, f)
+		return err
+	})
+	return list, err
+}
+
+// count counts all documents of the query, up to limit.
+func (p *plan) count(tx *db.Tx, result *Result, limit int64) error {
+	where, args := p.where(p.first, p.end)
+	query := `SELECT count(*) FROM (SELECT 1 FROM ` + p.tables() + ` WHERE ` + where + ` LIMIT ?)`
+	if err := tx.One(query, append(args, limit+1), &result.Total); err != nil {
+		return err
+	}
+	if result.Total > limit {
+		result.Total, result.TotalIsFloor = limit, true
+	}
+	return nil
+}
+
+// fill reads the rows of what was found. The mailbox gives only those that the
+// account holds.
+func (s *Search) fill(ctx context.Context, account int64, result *Result, list []found) error {
+	ids := make([]int64, len(list))
+	for i, f := range list {
+		ids[i] = f.row
+	}
+	rows, err := s.mail.Rows(ctx, account, ids)
+	if err != nil {
+		return err
+	}
+	i := 0
+	for _, f := range list {
+		if i < len(rows) && rows[i].ID == f.row {
+			result.Hits = append(result.Hits, Hit{Row: rows[i], Rank: f.rank})
+			i++
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package smtpd
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// What go-smtp reads when the guard has the message already, and when it is to
+// forget one.
+var (
+	lineData  = []byte("DATA\r\n")
+	endOfData = []byte(".\r\n")
+	lineReset = []byte("RSET\r\n")
+)
+
+// command looks at a command line and hands it to go-smtp, or answers it.
+func (g *guard) command(line []byte) {
+	if !clean(line) {
+		g.answer(replyBadLine)
+		return
+	}
+	text := bytes.TrimSpace(line)
+	switch verb(text) {
+	case "BDAT":
+		g.chunk(text)
+	case "STAR": // go-smtp takes all that begins with STARTTLS for it
+		g.startTLS(text)
+	case "EHLO", "LHLO", "HELO":
+		g.greet(text, line)
+	case "MAIL", "RCPT", "DATA":
+		if g.chunks {
+			g.answer(replyInChunks)
+			return
+		}
+		g.feed = g.postmaster(text, line)
+	default:
+		g.idle++
+		g.feed = line
+	}
+}
+
+// postmaster gives RCPT TO:<postmaster>, which every server must take (RFC 5321
+// section 4.5.1) and go-smtp does not, the address set for it.
+func (g *guard) postmaster(text, line []byte) []byte {
+	a := g.srv.opt.Postmaster
+	if a == "" || !bytes.EqualFold(text, []byte("RCPT TO:<postmaster>")) {
+		return line
+	}
+	return []byte("RCPT TO:<" + a + ">\r\n")
+}
+
+// verb returns the first four letters of a command in upper case.
+func verb(text []byte) string {
+	var v [4]byte
+	if copy(v[:], text) < len(v) {
+		return ""
+	}
+	for i, c := range v {
+		if 'a' <= c && c <= 'z' {
+			v[i] = c - 'a' + 'A'
+		}
+	}
+	return string(v[:])
+}
+
+// clean reports whether a line is UTF-8 without control characters but for the
+// CR LF at its end: anything else might be read as other lines elsewhere.
+func clean(line []byte) bool {
+	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	if !ok || !utf8.Valid(text) {
+		return false
+	}
+	for _, c := range text {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// greet passes EHLO, HELO or LHLO on. All of them reset (RFC 5321 section
+// 4.1.4).
+func (g *guard) greet(text, line []byte) {
+	if len(text) > len("EHLO ")+maxName {
+		g.answer(replyLongName)
+		return
+	}
+	g.idle++
+	g.extended = verb(text) != "HELO"
+	g.feed = line
+}
+
+// parseChunk reads "BDAT size [LAST]" (RFC 3030 section 2) to the letter.
+func parseChunk(text []byte) (size int64, last, ok bool) {
+	args, ok := bytes.CutPrefix(text[len("BDAT"):], []byte(" "))
+	if !ok {
+		return 0, false, false
+	}
+	digits, word, more := bytes.Cut(args, []byte(" "))
+	if more && !bytes.EqualFold(word, []byte("LAST")) {
+		return 0, false, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false, false
+		}
+	}
+	size, err := strconv.ParseInt(string(digits), 10, 64)
+	return size, more, err == nil
+}
+
+// chunk takes a BDAT command with the octets that follow it. go-smtp sees
+// nothing of it until the message is whole, and then DATA with the message
+// already there. After a malformed command nobody knows which octets are the
+// chunk and which the next command, so that the connection ends.
+func (g *guard) chunk(text []byte) {
+	size, last, ok := parseChunk(text)
+	switch s := g.session; {
+	case !ok:
+		g.end(replyBadChunk)
+	case size > 2*g.srv.opt.MaxSize:
+		g.end(replyHugeChunk)
+	case s == nil || len(s.to) == 0:
+		if err := g.skip(size); err != nil {
+			g.end(err)
+			return
+		}
+		g.answer(replyNoMail)
+	default:
+		g.takeChunk(size, last)
+	}
+}
+
+func (g *guard) takeChunk(size int64, last bool) {
+	if !g.chunks {
+		g.chunks = true
+		g.letter.begin(0)
+	}
+	if err := g.receiveChunk(size); err != nil {
+		g.end(err)
+		return
+	}
+	g.muted = true // what go-smtp says to the lines below is not for the peer
+	switch {
+	case last:
+		g.feed = lineData
+	case g.letter.refusal != nil:
+		// RFC 3030 section 2: the message has failed; what follows of it is
+		// discarded with 503, as no recipients are left.
+		g.answer(g.letter.refusal)
+		g.feed = lineReset
+	default:
+		g.answer(replyChunk)
+		g.muted = false
+	}
+}

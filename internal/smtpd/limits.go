@@ -1,0 +1,110 @@
+package smtpd
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Limits bound what one peer may take. A field that is zero means its default.
+type Limits struct {
+	// Connections is how many may be open at once, all peers together; 1,000.
+	Connections int
+	// PerAddress is how many may be open at once from one address; 50. An
+	// IPv6 peer counts with its /64 network.
+	PerAddress int
+	// ConnectRate is how many connections one address may open in a minute; 300.
+	ConnectRate int
+	// MessageRate is how many messages one address may begin in a minute; 1,000.
+	MessageRate int
+	// Messages is how many messages one connection may carry; 1,000.
+	Messages int
+	// Exempt are the networks free of PerAddress, the two rates and Messages;
+	// nil means loopback. Peers without an IP address (Unix sockets) always
+	// are. Behind a proxy on this machine every peer looks exempt.
+	Exempt []netip.Prefix
+
+	// Recipients is how many one message may have; 1,000.
+	Recipients int
+	// Errors is how many refusals a connection may collect without a message
+	// being accepted between them; 50. Commands that lead nowhere (NOOP, RSET,
+	// EHLO and the like) have the same limit.
+	Errors int
+
+	// Idle is how long a command line may take from its first wait to its
+	// end, and the longest pause within a message; 5 minutes, the least that
+	// RFC 5321 section 4.5.3.2.7 allows.
+	Idle time.Duration
+	// Data is how long one message may take to arrive; 30 minutes.
+	Data time.Duration
+	// MinRate is how many bytes a second a message must keep up, after Idle
+	// has passed once; 1,024.
+	MinRate int
+	// MemoryWait is how long a message may wait for memory; 20 seconds.
+	MemoryWait time.Duration
+}
+
+func (l Limits) orDefault() Limits {
+	set := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	wait := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&l.Connections, 1000)
+	set(&l.PerAddress, 50)
+	set(&l.ConnectRate, 300)
+	set(&l.MessageRate, 1000)
+	set(&l.Messages, 1000)
+	set(&l.Recipients, 1000)
+	set(&l.Errors, 50)
+	set(&l.MinRate, 1024)
+	wait(&l.Idle, 5*time.Minute)
+	wait(&l.Data, 30*time.Minute)
+	wait(&l.MemoryWait, 20*time.Second)
+	if l.Exempt == nil {
+		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	return l
+}
+
+// exempts tells whether a peer is free of the limits per address.
+func (l *Limits) exempts(peer netip.Addr) bool {
+	return !peer.IsValid() || within(l.Exempt, peer)
+}
+
+// deadline is when the next bytes of a message must have come, given when the
+// message began and how much of it is here.
+func (l *Limits) deadline(began, now time.Time, received int64) time.Time {
+	d := now.Add(l.Idle)
+	for _, other := range []time.Time{
+		began.Add(l.Data),
+		began.Add(l.Idle + time.Duration(received/int64(l.MinRate))*time.Second),
+	} {
+		if other.Before(d) {
+			d = other
+		}
+	}
+	return d
+}
+
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	for _, p := range networks {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// addrOf returns the IP address of a peer; the zero Addr where it has none.
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,134 @@
+package smtpd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/emersion/go-smtp"
+)
+
+// role is one protocol. It has two servers of go-smtp: STARTTLS moves a
+// connection from plain to secure as if it were new, so that by construction
+// nothing of the session before the handshake is left (RFC 3207 section 4.2).
+type role struct {
+	srv           *Server
+	door          string // message.Envelope.Door
+	plain, secure *smtp.Server
+	upgraded      *handoff
+	once          sync.Once // starts secure
+}
+
+func newRole(s *Server, lmtp bool) *role {
+	r := &role{srv: s, door: "smtp", upgraded: newHandoff()}
+	if lmtp {
+		r.door = "lmtp"
+	}
+	r.plain, r.secure = r.server(lmtp), r.server(lmtp)
+	r.plain.TLSConfig = s.opt.TLS // only advertises; the guard does the handshake
+	return r
+}
+
+// server returns a go-smtp server without limits on lines and time: those are
+// the guard's.
+func (r *role) server(lmtp bool) *smtp.Server {
+	o := r.srv.opt
+	s := smtp.NewServer(smtp.BackendFunc(newSession))
+	s.LMTP = lmtp
+	s.Domain = o.Hostname
+	s.MaxMessageBytes = o.MaxSize
+	s.MaxRecipients = o.Limits.Recipients
+	s.MaxLineLength = 0
+	s.EnableSMTPUTF8 = true
+	s.AllowInsecureAuth = true // no mechanism is offered: AUTH is answered 504 in either phase
+	s.ErrorLog = quietLog{o.Log}
+	return s
+}
+
+func (r *role) serve(l net.Listener) error {
+	defer l.Close()
+	if !r.srv.listening(l) {
+		return ErrClosed
+	}
+	r.once.Do(func() { go r.secure.Serve(r.upgraded) })
+	err := r.plain.Serve(&admitting{l, r})
+	if r.srv.stopping() {
+		return nil
+	}
+	return fmt.Errorf("smtpd: accept connections: %w", err)
+}
+
+// shutdown waits for the connections to end or for ctx, plain before secure as
+// they move that way. What go-smtp has to say is that the listeners are closed.
+func (r *role) shutdown(ctx context.Context) {
+	_ = r.plain.Shutdown(ctx)
+	r.upgraded.Close()
+	_ = r.secure.Shutdown(ctx)
+}
+
+// admitting is a listener that gives only the connections within the limits.
+type admitting struct {
+	net.Listener
+	role *role
+}
+
+func (l *admitting) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if g := l.role.srv.admit(c, l.role); g != nil {
+			return g, nil
+		}
+	}
+}
+
+// handoff is a listener that gives the connections pushed into it.
+type handoff struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newHandoff() *handoff {
+	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// push reports whether the connection was taken.
+func (h *handoff) push(c net.Conn) bool {
+	select {
+	case h.conns <- c:
+		return true
+	case <-h.done:
+		return false
+	}
+}
+
+func (h *handoff) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handoff) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+func (h *handoff) Addr() net.Addr { return &net.UnixAddr{Name: "starttls"} }
+
+// quietLog keeps the arguments of go-smtp's log lines, among them addresses,
+// out of the log: what happened is in the format.
+type quietLog struct{ log *slog.Logger }
+
+func (q quietLog) Printf(format string, _ ...any) {
+	q.log.Error("smtp library reports", "event", format)
+}
+
+func (q quietLog) Println(...any) { q.log.Error("smtp library reports") }

@@ -1,0 +1,240 @@
+// Package vault holds the keys of an office: it seals messages, opens them for
+// whom it may, and is the one place where a key can be destroyed.
+//
+// Each message has its own random key. That key is wrapped under the key of
+// each compartment that holds the message; a compartment is one account's
+// office or personal mail of one month, and its key in turn is wrapped for
+// everyone who may open it. So a month can be closed to the server by deleting
+// one row, and a message destroyed by deleting its wrapped keys, without
+// touching a byte of what was sealed.
+//
+// It promises that what Open returns is what was sealed: after decryption the
+// commitment is computed again, since AES-GCM does not commit to its key.
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"sijill"
+	"sijill/internal/db"
+)
+
+//go:embed sqlite
+var migrations embed.FS
+
+// MaxPayload is the largest message and envelope, together, that Open opens:
+// 1 GiB.
+const MaxPayload = 1 << 30
+
+// Errors of opening.
+var (
+	// ErrClosed says that no key that the vault has opens the message: its
+	// month is cold, it is personal, or it was destroyed. It is an
+	// fs.ErrNotExist as well.
+	ErrClosed = fmt.Errorf("no key here opens it: %w", fs.ErrNotExist)
+	// ErrDamaged says that a key or a sealed message is not what was stored.
+	ErrDamaged = errors.New("sealed data or its key is damaged")
+)
+
+// Class tells office from personal mail.
+type Class string
+
+// The two classes.
+const (
+	Office   Class = "office"
+	Personal Class = "personal"
+)
+
+// How keys are wrapped. The numbers stand in the database.
+const (
+	wrapAESGCM = 1 // under a symmetric key: AES-256-GCM
+)
+
+// holderServer names the server among those who may open a compartment.
+const holderServer = "server"
+
+// Vault is safe for concurrent use.
+type Vault struct {
+	db  *db.DB
+	key ServerKey
+	now func() time.Time
+
+	mu           sync.Mutex // Guards what follows.
+	compartments map[slot]int64
+	keys         map[int64][32]byte // Of compartments that the server may open.
+}
+
+// slot is what makes a compartment unique.
+type slot struct {
+	account int64
+	class   Class
+	month   int
+}
+
+// Open prepares the vault that d holds, under the server's key.
+func Open(ctx context.Context, d *db.DB, key ServerKey) (*Vault, error) {
+	if err := d.Migrate(ctx, "vault", migrations); err != nil {
+		return nil, err
+	}
+	return &Vault{db: d, key: key, now: time.Now, compartments: map[slot]int64{}, keys: map[int64][32]byte{}}, nil
+}
+
+// Derive gives a key of the office for one purpose.
+func (v *Vault) Derive(purpose string) [32]byte { return v.key.Derive(purpose) }
+
+// MessageKey is a message's key, wrapped under a compartment's.
+type MessageKey struct {
+	Entry, Compartment int64
+	Wrapped            []byte
+}
+
+// InsertKeys begins the statement that stores message keys, in the order of
+// MessageKey's fields.
+const InsertKeys = "INSERT INTO message_key (entry, compartment, wrapped) VALUES "
+
+// Sealed is a message that is ready to be stored.
+type Sealed struct {
+	Public     sijill.Message // What the entry says of it.
+	Ciphertext []byte
+	Keys       []MessageKey // Without the entry's number, which is not known yet.
+}
+
+// Seal seals a message and what is known about it, for the office compartments
+// of this month of the given accounts. At least one account is needed. It
+// keeps no hold on envelope or msg.
+func (v *Vault) Seal(ctx context.Context, accounts []int64, envelope, msg []byte) (*Sealed, error) {
+	if len(accounts) == 0 {
+		return nil, errors.New("sealing: nobody would hold the message")
+	}
+	var key [32]byte
+	s := &Sealed{}
+	rand.Read(key[:])
+	rand.Read(s.Public.ID[:])
+	if err := s.commit(key, envelope, msg); err != nil {
+		return nil, err
+	}
+	payload, err := sijill.AppendPayload(nil, envelope, msg)
+	if err != nil {
+		return nil, fmt.Errorf("packing: %w", err)
+	}
+	if s.Ciphertext, err = sijill.Seal(make([]byte, 0, len(payload)+sijill.SealOverhead), key, s.Public.ID, payload); err != nil {
+		return nil, err
+	}
+	s.Public.Ciphertext = sha256.Sum256(s.Ciphertext)
+	for _, a := range accounts {
+		k, err := v.wrap(ctx, a, key, s.Public.ID)
+		if err != nil {
+			return nil, err
+		}
+		s.Keys = append(s.Keys, k)
+	}
+	return s, nil
+}
+
+func (s *Sealed) commit(key [32]byte, envelope, msg []byte) error {
+	seed, err := sijill.CommitmentSeed(key)
+	if err != nil {
+		return err
+	}
+	salt, err := sijill.EnvelopeSalt(key)
+	if err != nil {
+		return err
+	}
+	s.Public.Commitment, s.Public.Units = sijill.Commit(seed, msg)
+	s.Public.Envelope = sijill.CommitEnvelope(salt, envelope)
+	return nil
+}
+
+// wrap wraps a message key for one account. The nonce is the message's id,
+// which is random and used once under each compartment's key.
+func (v *Vault) wrap(ctx context.Context, account int64, key [32]byte, id sijill.ID) (MessageKey, error) {
+	now := v.now().UTC()
+	c, err := v.compartment(ctx, slot{account, Office, now.Year()*12 + int(now.Month()) - 1})
+	if err != nil {
+		return MessageKey{}, err
+	}
+	ck, err := v.compartmentKey(ctx, c)
+	if err != nil {
+		return MessageKey{}, err
+	}
+	return MessageKey{Compartment: c, Wrapped: gcm(ck[:]).Seal(nil, id[:12], key[:], id[:])}, nil
+}
+
+// Opened is a message that was opened, with the secrets that proofs are made
+// of: whoever has Seed and Salt can tell whether a guess at the content is
+// right.
+type Opened struct {
+	Envelope, Message []byte
+	Seed, Salt        sijill.Hash
+}
+
+// Open opens a message with whichever of its keys the server may use, and
+// checks it against what its entry says. Errors wrap ErrClosed or ErrDamaged.
+func (v *Vault) Open(ctx context.Context, keys []MessageKey, m *sijill.Message, ciphertext []byte) (*Opened, error) {
+	if sha256.Sum256(ciphertext) != m.Ciphertext {
+		return nil, fmt.Errorf("the sealed bytes are not those of the entry: %w", ErrDamaged)
+	}
+	err := error(ErrClosed)
+	for _, k := range keys {
+		var key [32]byte
+		if key, err = v.unwrap(ctx, k, m.ID); err == nil {
+			return open(key, m, ciphertext)
+		}
+	}
+	return nil, err
+}
+
+func (v *Vault) unwrap(ctx context.Context, k MessageKey, id sijill.ID) (key [32]byte, err error) {
+	ck, err := v.compartmentKey(ctx, k.Compartment)
+	if err != nil {
+		return key, err
+	}
+	b, err := gcm(ck[:]).Open(nil, id[:12], k.Wrapped, id[:])
+	if err != nil || len(b) != len(key) {
+		return key, fmt.Errorf("unwrapping the message key: %w", ErrDamaged)
+	}
+	return [32]byte(b), nil
+}
+
+func open(key [32]byte, m *sijill.Message, ciphertext []byte) (*Opened, error) {
+	payload, err := sijill.Open(nil, key, m.ID, ciphertext)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	o := &Opened{}
+	if o.Envelope, o.Message, err = sijill.ParsePayload(payload, MaxPayload); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
+	if o.Seed, err = sijill.CommitmentSeed(key); err != nil {
+		return nil, err
+	}
+	if o.Salt, err = sijill.EnvelopeSalt(key); err != nil {
+		return nil, err
+	}
+	return o, o.check(m)
+}
+
+func (o *Opened) check(m *sijill.Message) error {
+	if c, n := sijill.Commit(o.Seed, o.Message); c != m.Commitment || n != m.Units {
+		return fmt.Errorf("the message does not match its commitment: %w", ErrDamaged)
+	}
+	if sijill.CommitEnvelope(o.Salt, o.Envelope) != m.Envelope {
+		return fmt.Errorf("what is sealed beside the message does not match its commitment: %w", ErrDamaged)
+	}
+	return nil
+}
+
+// CheckKey tells whether a wrapped key is sound, without opening the message.
+// Errors wrap ErrClosed or ErrDamaged.
+func (v *Vault) CheckKey(ctx context.Context, k MessageKey, id sijill.ID) error {
+	_, err := v.unwrap(ctx, k, id)
+	return err
+}

@@ -1,0 +1,142 @@
+// A list of any length in one scroller. Only some rows are in the page; the
+// others are fetched as they come into sight, wherever the scroller is dragged.
+//
+// Browsers don't scroll further than some 17 million pixels, which is less than
+// 500,000 rows are high. So the scroller may be shorter than the rows together:
+// small movements move the rows pixel by pixel, large ones jump in proportion,
+// and when all is still the scroller is put where it belongs.
+"use strict";
+(() => {
+  const scroll = document.getElementById("scroll");
+  const rows = document.getElementById("rows");
+  if (!scroll || !rows || !scroll.dataset.rows) return;
+
+  const LONGEST = 15e6; // pixels
+  const AROUND = 25; // rows kept above and below what is in sight
+  const total = Number(scroll.dataset.total);
+  const space = scroll.querySelector(".scroll-space");
+  const place = document.getElementById("place");
+  const numbers = new Intl.NumberFormat(document.documentElement.lang === "ar" ? "ar-u-nu-arab" : "en");
+
+  const height = rows.firstElementChild.getBoundingClientRect().height;
+  const all = total * height; // how high the rows are together
+  const span = Math.min(all, LONGEST); // how high the scroller makes them
+  let first = Number(scroll.dataset.from); // offset of the first row in the page
+  let top = 0; // how far into "all" the upper edge of the window is
+  let seen = 0; // scrollTop when we last looked
+  let fetching = false;
+  let again = false;
+  let idle = 0;
+
+  const inSight = () => Math.ceil(scroll.clientHeight / height) + 1;
+  const furthest = () => Math.max(0, all - scroll.clientHeight);
+  const ratio = () => furthest() / Math.max(1, span - scroll.clientHeight);
+  const clamp = (x) => Math.max(0, Math.min(furthest(), x));
+
+  function put() {
+    rows.style.transform = `translateY(${scroll.scrollTop + first * height - top}px)`;
+  }
+
+  function settle() {
+    seen = Math.round(top / ratio());
+    if (Math.abs(scroll.scrollTop - seen) >= 1) scroll.scrollTop = seen;
+    seen = scroll.scrollTop;
+    put();
+    place.hidden = true;
+  }
+
+  function moved() {
+    const by = scroll.scrollTop - seen;
+    seen = scroll.scrollTop;
+    if (by === 0) return;
+    if (ratio() === 1 || Math.abs(by) > scroll.clientHeight) top = clamp(seen * ratio());
+    else top = clamp(top + by);
+    if (seen <= 0) top = 0;
+    if (seen >= scroll.scrollHeight - scroll.clientHeight - 1) top = furthest();
+    put();
+    tell();
+    clearTimeout(idle);
+    idle = setTimeout(settle, 180);
+    fill();
+  }
+
+  function tell() {
+    if (total < 200) return;
+    place.hidden = false;
+    place.textContent = scroll.dataset.place
+      .replace("{0}", numbers.format(Math.floor(top / height) + 1))
+      .replace("{1}", numbers.format(total));
+  }
+
+  async function fill() {
+    const want = Math.max(0, Math.floor(top / height) - AROUND);
+    const until = Math.min(total, want + inSight() + 2 * AROUND);
+    const near = Math.floor(AROUND / 2);
+    const have = first + rows.children.length;
+    const low = Math.max(0, Math.floor(top / height) - near);
+    const high = Math.min(total, Math.floor(top / height) + inSight() + near);
+    if (first <= low && high <= have) return;
+    if (fetching) {
+      again = true;
+      return;
+    }
+    fetching = true;
+    try {
+      const answer = await fetch(`${scroll.dataset.rows}&from=${want}&n=${until - want}`, { headers: { "HX-Request": "true" } });
+      if (answer.status === 401) return location.reload();
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // A row that has the focus is left where it is, so as not to lose it.
+      const focused = rows.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+      const fresh = [...page.querySelectorAll("li")].map((li) =>
+        focused && li.dataset.entry === focused.dataset.entry ? focused : document.adoptNode(li));
+      const keep = new Set(fresh);
+      for (const li of [...rows.children]) if (!keep.has(li)) li.remove();
+      const at = fresh.indexOf(focused);
+      if (at < 0) rows.append(...fresh);
+      else {
+        rows.prepend(...fresh.slice(0, at));
+        rows.append(...fresh.slice(at + 1));
+      }
+      first = want;
+      rows.start = first + 1;
+      put();
+      rows.dispatchEvent(new CustomEvent("sijill:rows", { bubbles: true }));
+      if (window.htmx) window.htmx.process(rows);
+    } finally {
+      fetching = false;
+      if (again) {
+        again = false;
+        fill();
+      }
+    }
+  }
+
+  // show brings the row at an offset into sight and gives its element.
+  async function show(at) {
+    at = Math.max(0, Math.min(total - 1, at));
+    const y = at * height;
+    if (y < top) top = clamp(y);
+    else if (y + height > top + scroll.clientHeight) top = clamp(y + height - scroll.clientHeight);
+    settle();
+    for (let tries = 0; tries < 50; tries++) {
+      await fill();
+      const li = rows.querySelector(`[data-at="${at}"]`);
+      if (li) return li;
+      await new Promise((done) => setTimeout(done, 40));
+    }
+    return null;
+  }
+
+  scroll.classList.add("scroll-live");
+  space.style.blockSize = `${span}px`;
+  const pager = document.getElementById("pager");
+  if (pager) pager.hidden = true;
+  const at = Number(scroll.dataset.at);
+  top = at > 2 ? clamp((at - 2) * height) : 0;
+  settle();
+  fill();
+  scroll.addEventListener("scroll", moved, { passive: true });
+  new ResizeObserver(() => { top = clamp(top); put(); fill(); }).observe(scroll);
+  window.sijillList = { show, total };
+})();

@@ -1,0 +1,163 @@
+package web
+
+import (
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/microcosm-cc/bluemonday"
+	"golang.org/x/net/html"
+)
+
+// cleaner makes HTML mail safe to show. bluemonday keeps only what the policy
+// names, and what is left is then rewritten: images, links, colours. It is safe
+// for concurrent use.
+type cleaner struct {
+	policy *bluemonday.Policy
+}
+
+// cleaned is HTML that is safe in a frame.
+type cleaned struct {
+	html   string
+	remote int  // Images that would have been fetched from elsewhere.
+	styled bool // The message sets colours, and needs the paper they were chosen for.
+}
+
+var colour = regexp.MustCompile(`^(?i:#[0-9a-f]{3,8}|[a-z]{3,22}|rgba?\([0-9., %]{3,40}\))$`)
+
+// length is a size that can't push content out of sight: no minus sign.
+var length = regexp.MustCompile(`^(?i:[0-9.]{1,6}(px|pt|em|rem|%|ex)?|auto|0)( (?i:[0-9.]{1,6}(px|pt|em|rem|%|ex)?|auto|0)){0,3}$`)
+
+func newCleaner() *cleaner {
+	p := bluemonday.NewPolicy()
+	p.AllowElements("a", "abbr", "address", "article", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite",
+		"code", "col", "colgroup", "dd", "del", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer",
+		"h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre",
+		"q", "s", "samp", "section", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td",
+		"tfoot", "th", "thead", "tr", "tt", "u", "ul", "var", "wbr")
+	p.AllowNoAttrs().OnElements("a", "span", "font", "img")
+	p.AllowAttrs("dir").Matching(regexp.MustCompile(`^(?i:rtl|ltr|auto)$`)).Globally()
+	p.AllowAttrs("lang").Matching(regexp.MustCompile(`^[A-Za-z-]{2,20}$`)).Globally()
+	p.AllowAttrs("align", "valign").Matching(regexp.MustCompile(`^[A-Za-z]{3,10}$`)).Globally()
+	p.AllowAttrs("title", "alt").Globally()
+	p.AllowAttrs("width", "height").Matching(regexp.MustCompile(`^[0-9]{1,4}%?$`)).OnElements("img", "table", "td", "th", "col", "hr")
+	p.AllowAttrs("border", "cellpadding", "cellspacing", "colspan", "rowspan", "start").Matching(regexp.MustCompile(`^[0-9]{1,3}$`)).
+		OnElements("table", "td", "th", "img", "ol")
+	p.AllowAttrs("bgcolor", "color").Matching(colour).Globally()
+	p.AllowAttrs("size").Matching(regexp.MustCompile(`^[+-]?[0-9]$`)).OnElements("font")
+	p.AllowAttrs("href").OnElements("a")
+	p.AllowAttrs("src").OnElements("img")
+	p.AllowURLSchemes("http", "https", "mailto", "cid")
+	p.AllowRelativeURLs(false)
+	p.RequireParseableURLs(true)
+	allowStyles(p)
+	return &cleaner{policy: p}
+}
+
+// allowStyles names the styles that may stay. None of their values can hold an
+// address: url() isn't among what they match.
+func allowStyles(p *bluemonday.Policy) {
+	p.AllowStyles("color", "background-color", "background", "border-color").Matching(colour).Globally()
+	p.AllowStyles("margin", "margin-top", "margin-bottom", "padding", "padding-top", "padding-bottom", "padding-left",
+		"padding-right", "width", "max-width", "height", "border-radius", "border-width", "text-indent").Matching(length).Globally()
+	p.AllowStyles("font-weight", "font-style", "text-decoration", "text-align", "vertical-align", "direction",
+		"border-collapse", "white-space", "text-transform", "list-style-type", "display").
+		Matching(regexp.MustCompile(`^(?i:[a-z-]{2,20}|[1-9]00)$`)).Globally()
+	p.AllowStyles("font-size", "line-height").Matching(regexp.MustCompile(`^(?i:[0-9.]{1,5}(px|pt|em|rem|%)?|[a-z-]{5,8})$`)).Globally()
+	p.AllowStyles("border", "border-top", "border-bottom", "border-left", "border-right").
+		Matching(regexp.MustCompile(`^(?i:[0-9.]{1,4}(px|pt)? (solid|dashed|dotted|double)( (#[0-9a-f]{3,8}|[a-z]{3,22}))?|none|0)$`)).Globally()
+}
+
+// clean makes source safe. Remote images stay only when images is true. inline
+// gives the address of the message's own part with a Content-ID, or "".
+func (c *cleaner) clean(source string, images bool, inline func(cid string) string) cleaned {
+	var out cleaned
+	var b strings.Builder
+	z := html.NewTokenizer(strings.NewReader(c.policy.Sanitize(source)))
+	for {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			if z.Err() == io.EOF {
+				out.html = b.String()
+			}
+			return out
+		}
+		if kind != html.StartTagToken && kind != html.SelfClosingTagToken {
+			b.Write(z.Raw())
+			continue
+		}
+		t := z.Token()
+		out.styled = out.styled || setsColour(t)
+		switch t.Data {
+		case "img":
+			out.image(&t, images, inline)
+		case "a":
+			link(&t)
+		}
+		b.WriteString(t.String())
+	}
+}
+
+func setsColour(t html.Token) bool {
+	for _, a := range t.Attr {
+		if a.Key == "bgcolor" || a.Key == "color" || a.Key == "style" && (strings.Contains(a.Val, "color") || strings.Contains(a.Val, "background")) {
+			return true
+		}
+	}
+	return false
+}
+
+// image points an image at the message's own part, or takes its address away.
+func (c *cleaned) image(t *html.Token, images bool, inline func(string) string) {
+	src := take(t, "src")
+	scheme, rest, _ := strings.Cut(src, ":")
+	switch strings.ToLower(scheme) {
+	case "cid":
+		if inline != nil {
+			src = inline(strings.TrimSpace(rest))
+		}
+	case "http", "https":
+		c.remote++
+		if !images {
+			src = ""
+			t.Attr = append(t.Attr, html.Attribute{Key: "class", Val: "blocked"})
+		}
+	default:
+		src = ""
+	}
+	if src != "" {
+		t.Attr = append(t.Attr, html.Attribute{Key: "src", Val: src}, html.Attribute{Key: "referrerpolicy", Val: "no-referrer"})
+	}
+	for _, a := range t.Attr {
+		if a.Key == "alt" {
+			return
+		}
+	}
+	t.Attr = append(t.Attr, html.Attribute{Key: "alt"})
+}
+
+// link makes a link open elsewhere without telling where it was followed from.
+func link(t *html.Token) {
+	href := take(t, "href")
+	if href == "" || strings.HasPrefix(strings.ToLower(href), "cid:") {
+		return
+	}
+	t.Attr = append(t.Attr,
+		html.Attribute{Key: "href", Val: href},
+		html.Attribute{Key: "target", Val: "_blank"},
+		html.Attribute{Key: "rel", Val: "noopener noreferrer nofollow"})
+}
+
+// take removes an attribute and returns its value.
+func take(t *html.Token, key string) (value string) {
+	kept := t.Attr[:0]
+	for _, a := range t.Attr {
+		if a.Key == key {
+			value = a.Val
+		} else {
+			kept = append(kept, a)
+		}
+	}
+	t.Attr = kept
+	return value
+}

@@ -1,0 +1,273 @@
+package web
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"sijill/internal/mailbox"
+	"sijill/internal/message"
+	"sijill/internal/search"
+)
+
+// Message is an open message.
+type Message struct {
+	Entry             int64
+	Back, BackName    string
+	Subject           []search.Span
+	Parties           []Party
+	Date              time.Time
+	Seal              Seal
+	Thread            []ThreadRow
+	ThreadLen         int
+	Notices           []string
+	Blocked           int    // Remote images that were left out.
+	ImagesLink        string // Shows them.
+	Frame             string // Address of the HTML text; empty when Blocks is shown.
+	Switch            string // Link to the other form of the text; empty when there's none.
+	Blocks            []Block
+	Cut               bool // The text goes on beyond what is shown.
+	Attachments       []File
+	AttachmentCount   int
+	Dates             []NamedTime
+	Envelope, Headers []NamedText
+	HeadersMore       int
+}
+
+// Party is a field of people.
+type Party struct {
+	Key    string // Of the catalog.
+	People []message.Address
+	More   int // How many more there are than are shown.
+}
+
+// Seal is what the register says of the message.
+type Seal struct {
+	SealInfo
+	Bytes []byte // Of the commitment, for the rosette.
+}
+
+// ThreadRow is one message of the conversation.
+type ThreadRow struct {
+	Row
+	Current bool
+}
+
+// File is an attachment.
+type File struct {
+	Link, Name, Kind string
+	Size             int64
+}
+
+// NamedTime and NamedText are lines of a table; Key is of the catalog.
+type (
+	NamedTime struct {
+		Key  string
+		Time time.Time
+	}
+	NamedText struct{ Key, Name, Value string }
+)
+
+// maxParty is how many people of a field are shown.
+const maxParty = 25
+
+// message is the page of a message. It names the list it was opened from: f for
+// a folder, q for a search.
+func (s *site) message(w http.ResponseWriter, r *request) error {
+	entry, err := r.entry()
+	if err != nil {
+		return err
+	}
+	row, err := s.Mailbox.Get(r.Context(), r.account.ID, entry)
+	if err != nil {
+		return fmt.Errorf("finding a message: %w", err)
+	}
+	d := Desk{Frame: s.frame(r, "mail"), Open: entry}
+	if d.Message, err = s.load(r, row); err != nil {
+		return err
+	}
+	if !row.Seen {
+		if err := s.Mailbox.MarkSeen(r.Context(), r.account.ID, entry, true); err != nil {
+			return fmt.Errorf("marking a message as read: %w", err)
+		}
+	}
+	if r.partial() {
+		return s.messagePart(w, r, d, row)
+	}
+	if err := s.beside(r, &d, row); err != nil {
+		return err
+	}
+	if d.Title, err = titleOf(r, row); err != nil {
+		return err
+	}
+	d.Scripts = deskScripts
+	return s.render(w, http.StatusOK, "desk", d)
+}
+
+func (s *site) messagePart(w http.ResponseWriter, r *request, d Desk, row mailbox.Row) error {
+	var err error
+	if d.Title, err = titleOf(r, row); err != nil {
+		return err
+	}
+	return s.render(w, http.StatusOK, "message", d)
+}
+
+func titleOf(r *request, row mailbox.Row) (string, error) {
+	if row.Subject == "" {
+		return r.locale.Plain("nosubject")
+	}
+	return "\u2068" + row.Subject + "\u2069", nil
+}
+
+// beside loads the list that the message was opened from.
+func (s *site) beside(r *request, d *Desk, row mailbox.Row) error {
+	m := d.Message
+	var err error
+	if r.URL.Query().Get("q") != "" {
+		if d.Frame, _, err = s.framed(r, "search", 0); err != nil {
+			return err
+		}
+		return s.find(r, d)
+	}
+	folder, err := r.number("f", row.Folder)
+	if err != nil {
+		return err
+	}
+	at, err := s.Mailbox.Position(r.Context(), r.account.ID, folder, row.ID)
+	if err != nil {
+		return fmt.Errorf("finding a message in its list: %w", err)
+	}
+	d.Frame, d.List, err = s.list(r, folder, max(0, at-window/4), at)
+	m.BackName = d.List.Name
+	return err
+}
+
+// load reads a message and makes what its page shows.
+func (s *site) load(r *request, row mailbox.Row) (*Message, error) {
+	raw, env, err := s.Records.Original(r.Context(), r.account.ID, row.Entry)
+	if err != nil {
+		return nil, fmt.Errorf("opening a message: %w", err)
+	}
+	info, err := s.Records.Seal(r.Context(), r.account.ID, row.Entry)
+	if err != nil {
+		return nil, fmt.Errorf("reading the seal of a message: %w", err)
+	}
+	parsed := message.Parse(env.Inner(raw))
+	mark := s.highlighter(r.Context(), r.URL.Query().Get("q"))
+	m := &Message{Entry: row.Entry, Parties: parties(parsed), Seal: Seal{SealInfo: info}}
+	if subject := parsed.Subject(); subject != "" {
+		m.Subject = mark(subject)
+	}
+	if m.Seal.Bytes, err = base64.StdEncoding.DecodeString(info.Commitment); err != nil {
+		return nil, fmt.Errorf("reading a commitment: %w", err)
+	}
+	if t, ok := parsed.Date(); ok {
+		m.Date = t.In(s.Location)
+	}
+	m.back(r, row)
+	if err := s.notices(r, m, &env, parsed); err != nil {
+		return nil, err
+	}
+	m.files(parsed)
+	m.headers(parsed, &env, info)
+	s.letter(r, m, parsed, mark)
+	return m, s.thread(r, m, row)
+}
+
+// back is the list that the message was opened from.
+func (m *Message) back(r *request, row mailbox.Row) {
+	v := r.URL.Query()
+	if q := v.Get("q"); q != "" {
+		m.Back = searchLink(q, v.Get("rank") != "", 0)
+		if b := v.Get("before"); b != "" {
+			m.Back += "&before=" + url.QueryEscape(b)
+		}
+		return
+	}
+	folder, err := r.number("f", row.Folder)
+	if err != nil {
+		folder = row.Folder
+	}
+	m.Back = folderLink(folder)
+}
+
+// here is the message's own address in its list, with one more thing said.
+func (m *Message) here(r *request, name, value string) string {
+	v := r.URL.Query()
+	v.Del("images")
+	v.Del("view")
+	if value != "" {
+		v.Set(name, value)
+	}
+	link := m.link("")
+	if q := v.Encode(); q != "" {
+		link += "?" + q
+	}
+	return link
+}
+
+func (m *Message) link(rest string) string { return "/m/" + strconv.FormatInt(m.Entry, 10) + rest }
+
+func (s *site) thread(r *request, m *Message, row mailbox.Row) error {
+	rows, err := s.Mailbox.Thread(r.Context(), r.account.ID, row.Thread)
+	if err != nil {
+		return fmt.Errorf("loading a conversation: %w", err)
+	}
+	if len(rows) < 2 {
+		return nil
+	}
+	for _, t := range rows {
+		m.Thread = append(m.Thread, ThreadRow{Row: s.row(t, -1, nil), Current: t.Entry == row.Entry})
+	}
+	m.ThreadLen = len(rows)
+	return nil
+}
+
+// notices are what a reader should know before reading.
+func (s *site) notices(r *request, m *Message, env *message.Envelope, parsed *message.Message) error {
+	add := func(key string, args ...any) error {
+		t, err := r.locale.Plain(key, args...)
+		m.Notices = append(m.Notices, t)
+		return err
+	}
+	if env.Journal != nil {
+		if err := add("notice.journal"); err != nil {
+			return err
+		}
+	}
+	if len(parsed.Warnings) > 0 {
+		return add("notice.broken")
+	}
+	return nil
+}
+
+// parties are the people of a message, each field with what it says.
+func parties(m *message.Message) []Party {
+	var out []Party
+	from := m.From()
+	add := func(key string, list []message.Address) {
+		if len(list) == 0 {
+			return
+		}
+		p := Party{Key: key, People: list}
+		if len(list) > maxParty {
+			p.People, p.More = list[:maxParty], len(list)-maxParty
+		}
+		out = append(out, p)
+	}
+	add("from", from)
+	if sender := m.Sender(); len(sender) > 0 && (len(from) == 0 || !strings.EqualFold(sender[0].Addr, from[0].Addr)) {
+		add("sender", sender)
+	}
+	if reply := m.ReplyTo(); len(reply) > 0 && (len(from) == 0 || !strings.EqualFold(reply[0].Addr, from[0].Addr)) {
+		add("replyto", reply)
+	}
+	add("to", m.To())
+	add("cc", m.Cc())
+	add("bcc", m.Bcc())
+	return out
+}
