@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"sijill"
 	"sijill/internal/intake"
 	"sijill/internal/message"
-	"sijill/internal/people"
 	"sijill/internal/record"
 	"sijill/internal/smtpd"
 	"sijill/internal/web"
@@ -22,22 +22,14 @@ import (
 // The doors declare what they need; here the register and the accounts become
 // it.
 
-// directory tells the SMTP door who has a mailbox.
-type directory struct{ p *people.People }
-
-func (d directory) Lookup(ctx context.Context, address string) (int64, error) {
-	a, err := d.p.Lookup(ctx, address)
-	return a.ID, err
-}
-
 // door appends what came by SMTP or LMTP.
 type door struct{ r *record.Register }
 
 func (d door) Append(ctx context.Context, m *smtpd.Mail) (smtpd.Receipt, error) {
+	m.Envelope.Time = m.Envelope.Time.UTC().Truncate(time.Millisecond)
 	rc, err := d.r.Append(ctx, record.Draft{
 		Kind: sijill.Captured, Actor: m.Envelope.Door, Holders: m.Accounts,
 		Content: &record.Content{Envelope: m.Envelope, Message: m.Message},
-		Fields:  sijill.CapturedFields{Door: m.Envelope.Door},
 	})
 	return smtpd.Receipt{Entry: rc.Entry}, err
 }
@@ -51,7 +43,7 @@ func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, e
 	content := &record.Content{Envelope: m.Envelope, Message: bytes.Clone(m.Message)}
 	rc, err := i.r.Append(ctx, record.Draft{
 		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Once: true,
-		Content: content, Fields: sijill.CapturedFields{Door: m.Envelope.Door},
+		Content: content,
 	})
 	if err != nil || !rc.Already {
 		return intake.Receipt{Entry: rc.Entry}, err

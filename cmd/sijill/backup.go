@@ -20,19 +20,20 @@ type BackupCmd struct {
 	Dest string `arg:"" help:"New directory for the copy." type:"path"`
 }
 
-// Run implements the command. The databases come first and the segments after
-// them, so that the copy has every message that its entries refer to; what it
-// has beyond them is cut when it is opened. The server's key is left out: it is
-// kept apart from backups.
+// Run implements the command. What follows from something is copied before it:
+// the projections, then the entries, then the segments. So the copy has every
+// entry that its projections have seen, and every message that its entries refer
+// to; what segments have beyond that is cut when the copy is opened. The
+// server's key is left out: it is kept apart from backups.
 func (c *BackupCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return with(ctx, g, out, func(o *office) error {
 		if err := os.Mkdir(c.Dest, 0o700); err != nil {
 			return fmt.Errorf("making the copy's directory: %w", err)
 		}
-		if err := o.db.Backup(ctx, filepath.Join(c.Dest, registerName)); err != nil {
+		if err := o.mail.Backup(ctx, filepath.Join(c.Dest, mailName)); err != nil {
 			return err
 		}
-		if err := o.mail.Backup(ctx, filepath.Join(c.Dest, mailName)); err != nil {
+		if err := o.db.Backup(ctx, filepath.Join(c.Dest, registerName)); err != nil {
 			return err
 		}
 		if err := copyTree(filepath.Join(o.dir, segmentsName), filepath.Join(c.Dest, segmentsName)); err != nil {

@@ -68,7 +68,7 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 		return err
 	}
 	im := importer{o.register}
-	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log}).
+	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now}).
 		Import(ctx, intake.Job{Account: account, Path: path, Report: report, Again: c.Again})
 	bar.end()
 	if errors.Is(err, context.Canceled) {
@@ -79,6 +79,10 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 	}
 	return printResult(out, g, path, report, res)
 }
+
+// now is the clock of imports: what a clock says below a millisecond is noise
+// that takes room.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // reportPath tells where the refusals of a source are written.
 func (c *ImportCmd) reportPath(o *office, path string) (string, error) {

@@ -168,10 +168,11 @@ func (p *projected) dumper(name string) dumper {
 // errStop ends a dump early.
 var errStop = errors.New("stop")
 
-// lines dumps a projection into a channel.
+// lines dumps a projection into a channel. It returns errStop when ctx ended
+// first, wherever that was noticed.
 func (p *projected) lines(ctx context.Context, name string, to chan<- string) error {
 	defer close(to)
-	return p.db.Read(ctx, func(tx *db.Tx) error {
+	err := p.db.Read(ctx, func(tx *db.Tx) error {
 		return p.dumper(name).Dump(ctx, tx, func(line string) error {
 			select {
 			case to <- line:
@@ -181,6 +182,10 @@ func (p *projected) lines(ctx context.Context, name string, to chan<- string) er
 			}
 		})
 	})
+	if err != nil && ctx.Err() != nil {
+		return errStop
+	}
+	return err
 }
 
 // compareDumps walks two dumps side by side and describes the first difference.
@@ -206,7 +211,7 @@ func compareDumps(ctx context.Context, name string, live, fresh *projected) (str
 	}
 	cancel()
 	for range 2 {
-		if err := <-errs; err != nil && !errors.Is(err, errStop) && !errors.Is(err, context.Canceled) {
+		if err := <-errs; err != nil && !errors.Is(err, errStop) {
 			return "", err
 		}
 	}

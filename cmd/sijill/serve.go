@@ -89,8 +89,8 @@ func newServer(o *office) (*server, error) {
 func newSMTP(o *office) (*smtpd.Server, error) {
 	c := o.config.SMTP
 	opts := smtpd.Options{
-		Hostname: o.config.Hostname, Directory: directory{o.people}, Appender: door{o.register},
-		Journal: c.Journal, JournalPeers: c.JournalPeers, MaxSize: c.MaxSize, Log: o.log,
+		Hostname: o.config.Hostname, Directory: newDirectory(o.people), Appender: door{o.register},
+		Journal: c.Journal, JournalPeers: c.JournalPeers, Postmaster: "postmaster@" + o.config.Domain, MaxSize: c.MaxSize, Log: o.log,
 	}
 	if opts.Hostname == "" {
 		opts.Hostname = "mail." + o.config.Domain
@@ -187,7 +187,7 @@ func (s *server) door(g *errgroup.Group, name string, serve func(net.Listener) e
 		return
 	}
 	g.Go(func() error {
-		if err := serve(l); !errors.Is(err, over) {
+		if err := serve(l); err != nil && !errors.Is(err, over) {
 			return fmt.Errorf("serving %s: %w", name, err)
 		}
 		return nil

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.Readers == 0 {
 		opts.Readers = 4
 	}
+	if err := mendTail(path); err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
 	pool, err := driver.Open(dsn(path, opts), func(c *sqlite3.Conn) error { return prepare(c, opts) })
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
@@ -77,6 +81,13 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	pool.SetMaxIdleConns(opts.Readers + 1)
 	d := &DB{pool: pool, path: path, opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers)}
 	w, err := d.connect(ctx)
+	if err == nil && !opts.Relaxed {
+		// The driver syncs the write-ahead log, but not the folder in which
+		// connecting has made it.
+		if err = syncFile(filepath.Dir(path)); err != nil {
+			w.close()
+		}
+	}
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -110,12 +121,16 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 	if cache == 0 {
 		cache = 8 << 10
 	}
-	sync := "FULL"
+	// EXTRA is FULL for the write-ahead log. Besides, it makes the removal of
+	// the journal under which a new database becomes one with such a log
+	// durable: were that journal to come back after a power failure, it would
+	// undo the creation and all that was committed since.
+	sync := "EXTRA"
 	if opts.Relaxed {
 		sync = "NORMAL"
 	}
 	// secure_delete overwrites what is deleted; destroying a key relies on it.
-	pragmas := fmt.Sprintf(`PRAGMA journal_mode=WAL; PRAGMA synchronous=%s; PRAGMA cache_size=-%d;
+	pragmas := fmt.Sprintf(`PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
 		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
 		PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864`, sync, cache)
 	if err := c.Exec(pragmas); err != nil {
@@ -206,13 +221,14 @@ func (d *DB) Backup(ctx context.Context, path string) error {
 	if _, err := c.sql.ExecContext(ctx, "VACUUM INTO ?", into); err != nil {
 		return errors.Join(fmt.Errorf("backing up: %w", err), os.Remove(path))
 	}
-	return syncFile(path)
+	return errors.Join(syncFile(path), syncFile(filepath.Dir(path)))
 }
 
+// syncFile makes a file, or the names in a folder, durable.
 func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("syncing the backup: %w", err)
+		return fmt.Errorf("syncing: %w", err)
 	}
 	defer f.Close()
 	return f.Sync()

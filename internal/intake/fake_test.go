@@ -228,6 +228,14 @@ func (o *office) run(p string) *Result {
 	return res
 }
 
+// places are file and offset of all that is kept.
+func (o *office) places() (list []string) {
+	for _, k := range o.reg.kept {
+		list = append(list, fmt.Sprint(k.Envelope.Source, " ", k.Envelope.Offset))
+	}
+	return list
+}
+
 // remarks reads a report: its lines between heading and summary, and the
 // summary's counts.
 func (o *office) remarks(name string) (list []Remark, sum summary) {

@@ -52,7 +52,8 @@ type Receipt struct {
 type Appender interface {
 	// Append returns when the message is durable. It is called from many
 	// goroutines at once and should group what it gets. Calls start in the
-	// order of the source. It must not keep or change Mail after it returned.
+	// order of the source. The Mail and its bytes are the Appender's to keep;
+	// what it keeps is no longer bounded by Options.MaxBytes.
 	//
 	// An error that wraps ErrRefused is about this message alone: it is
 	// counted as refused and the import goes on. Any other error stops it.

@@ -19,11 +19,11 @@ const (
 	killMail = 12_000
 )
 
-// killSource is an mbox in which every 500th thing is to be refused.
+// killSource is an mbox in which every 50th thing is to be refused.
 func killSource() (content string, refusals int) {
 	var b strings.Builder
 	for i := range killMail {
-		if i%500 == 0 {
+		if i%50 == 0 {
 			b.WriteString(fromLine + "\n")
 			refusals++
 		}

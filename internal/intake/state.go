@@ -80,7 +80,7 @@ func (im *Importer) load(ctx context.Context, key string) (state, error) {
 
 // count settles an item.
 func (s *state) count(it *item, r *report) error {
-	if it.remark == nil { s.Position = it.after }
+	s.Position = it.after
 	c := &s.Counts
 	switch m := it.remark; {
 	case m != nil && m.Type == refused:

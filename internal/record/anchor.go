@@ -103,27 +103,36 @@ func (a *anchors) flush() {
 	}
 }
 
-// write replaces every anchor durably. It goes on after one has failed.
+// write replaces every anchor that is behind note, durably. It goes on after one
+// has failed. Another process may have written a newer one meanwhile.
 func (a *anchors) write(note []byte) error {
+	c, err := a.signer.open(note)
+	if err != nil {
+		return fmt.Errorf("writing anchors: %w", err)
+	}
 	var errs []error
 	for _, path := range a.paths {
+		if old, err := os.ReadFile(path); err == nil {
+			if o, err := a.signer.open(old); err == nil && o.Size >= c.Size {
+				continue
+			}
+		}
 		errs = append(errs, replaceFile(path, note))
 	}
 	return errors.Join(errs...)
 }
 
 func replaceFile(path string, b []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
 		return fmt.Errorf("writing anchor: %w", err)
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(tmp, path)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("writing anchor: %w", err)
+		return fmt.Errorf("writing anchor: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

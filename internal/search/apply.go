@@ -18,7 +18,7 @@ import (
 type document struct {
 	*draft
 	entry, row, doc int64
-	tags            string
+	places          []mailbox.Placement
 }
 
 const insertText = `INSERT INTO search_text (rowid, body, subject, sender, rcpt, cc, filename, tag)
@@ -34,11 +34,14 @@ func (s *Search) Apply(_ context.Context, tx *db.Tx, items []*record.Item, prepa
 	if err := number(tx, docs); err != nil {
 		return fmt.Errorf("numbering documents: %w", err)
 	}
+	if err := noteHolders(tx, docs); err != nil {
+		return fmt.Errorf("noting holders: %w", err)
+	}
 	// In the order of their numbers: the engine writes out what it has
 	// gathered whenever a number is lower than the one before.
 	for _, d := range docs {
 		t := &d.terms
-		_, err := tx.Exec(insertText, d.doc, t[colBody], t[colSubject], t[colSender], t[colRcpt], t[colCc], t[colFilename], d.tags)
+		_, err := tx.Exec(insertText, d.doc, t[colBody], t[colSubject], t[colSender], t[colRcpt], t[colCc], t[colFilename], d.tags())
 		if err != nil {
 			return fmt.Errorf("indexing entry %d: %w", d.entry, err)
 		}
@@ -73,10 +76,10 @@ func documents(tx *db.Tx, items []*record.Item, prepared []any) ([]*document, er
 	if err != nil {
 		return nil, err
 	}
-	docs = slices.DeleteFunc(docs, func(d *document) bool { return len(places[d.row]) == 0 })
 	for _, d := range docs {
-		d.tags = tags(d.draft, places[d.row])
+		d.places = places[d.row]
 	}
+	docs = slices.DeleteFunc(docs, func(d *document) bool { return len(d.places) == 0 })
 	slices.SortFunc(docs, func(a, b *document) int { return cmp.Compare(a.row, b.row) })
 	return docs, nil
 }
@@ -104,6 +107,24 @@ func number(tx *db.Tx, docs []*document) error {
 	}
 	_, err := tx.Exec("UPDATE search_spill SET seconds = ? WHERE seconds < ?", spill, spill)
 	return err
+}
+
+// noteHolders keeps the list of accounts that hold anything. It is there before
+// any document that they hold, in the same transaction.
+func noteHolders(tx *db.Tx, docs []*document) error {
+	seen := map[int64]bool{}
+	for _, d := range docs {
+		for _, p := range d.places {
+			if seen[p.Account] {
+				continue
+			}
+			seen[p.Account] = true
+			if _, err := tx.Exec("INSERT INTO search_holder (account) VALUES (?) ON CONFLICT (account) DO NOTHING", p.Account); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // dateOf is the sort date of a mailbox row in unix seconds.
@@ -173,6 +194,7 @@ func (s *Search) Reset(_ context.Context, tx *db.Tx) error {
 	for _, q := range []string{
 		"INSERT INTO search_text (search_text) VALUES ('delete-all')",
 		"DELETE FROM search_doc",
+		"DELETE FROM search_holder",
 		"UPDATE search_spill SET seconds = 0",
 	} {
 		if _, err := tx.Exec(q); err != nil {
@@ -184,9 +206,9 @@ func (s *Search) Reset(_ context.Context, tx *db.Tx) error {
 
 // tags are terms that no text gives, since they begin with "=": who holds a
 // message, where it lies for them, and what it has.
-func tags(d *draft, places []mailbox.Placement) string {
+func (d *document) tags() string {
 	var out []string
-	for _, p := range places {
+	for _, p := range d.places {
 		out = append(out, accountTag(p.Account), folderTag(p.Folder))
 	}
 	if d.attachments {

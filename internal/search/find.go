@@ -2,9 +2,7 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -18,7 +16,7 @@ type Options struct {
 	Before   int64          // Next of the page before; 0 is the first page.
 	Rank     bool           // The best of the newest 2,000 first, instead of the newest.
 	Snippets bool           // Open the messages and show the words in context.
-	CountTo  int64          // Where counting all hits stops; 0 means 2,000, which takes about a millisecond.
+	CountTo  int64          // Where counting all hits stops; 0 means 1,000.
 	Location *time.Location // Where a day begins; nil is UTC.
 }
 
@@ -40,7 +38,7 @@ type Result struct {
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
-	defaultCount = 2000
+	defaultCount = 1000
 	// rankWindow is how many of the newest hits are ranked: ranking all
 	// 30,000 hits of a common word takes fifteen times as long.
 	rankWindow = 2000
@@ -85,39 +83,43 @@ type found struct {
 
 // find runs the query in one read transaction, so that hits and counts agree.
 func (s *Search) find(ctx context.Context, account int64, q *Query, o Options) (*Result, []found, error) {
-	var spill int64
-	err := s.db.Read(ctx, func(tx *db.Tx) error { return tx.One("SELECT seconds FROM search_spill", nil, &spill) })
+	folders, err := s.mail.Folders(ctx, account)
 	if err != nil {
 		return nil, nil, fmt.Errorf("searching: %w", err)
 	}
-	p, err := s.plan(ctx, account, q, s.clock().In(o.Location), spill)
-	if err != nil {
-		return nil, nil, err
-	}
 	result := &Result{}
-	if p.alwaysEmpty {
-		return result, nil, nil
-	}
 	var list []found
-	err = s.db.Read(ctx, func(tx *db.Tx) (err error) {
-		if o.Rank && p.ranked {
-			list, err = p.best(tx, o)
-		} else {
-			list, err = p.newest(tx, o)
-		}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		planner, err := newPlanner(tx, account, folders, s.clock().In(o.Location))
 		if err != nil {
 			return err
 		}
-		if len(list) > o.Limit {
-			list = list[:o.Limit]
-			result.Next = p.next(list, o)
+		p, err := planner.make(q)
+		if err != nil || p.alwaysEmpty {
+			return err
 		}
-		return p.count(tx, result, o.CountTo)
+		list, err = p.run(tx, o, result)
+		return err
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("searching: %w", err)
 	}
 	return result, list, nil
+}
+
+// run finds a page of documents and notes in result how many there are and
+// where the next page begins.
+func (p *plan) run(tx *db.Tx, o Options, result *Result) (list []found, err error) {
+	if o.Rank && p.ranked {
+		list, err = p.best(tx, o, result)
+	} else {
+		list, err = p.newest(tx, o, result)
+	}
+	if len(list) > o.Limit {
+		list = list[:o.Limit]
+		result.Next = p.next(list, o)
+	}
+	return list, err
 }
 
 // next is where the page after list begins: behind its last document or, among
@@ -145,36 +147,65 @@ func (p *plan) where(first, end int64) (string, []any) {
 	return strings.Join(conditions, " AND "), append([]any{p.match, first, end}, p.args...)
 }
 
-// newest finds one document more than o.Limit, newest first.
-func (p *plan) newest(tx *db.Tx, o Options) ([]found, error) {
-	end := p.end
-	if o.Before > 0 {
-		end = min(end, o.Before)
-	}
+// walk is the beginning of a statement that walks over the newest documents of
+// the plan, from end down, as a table h; the walk's length is a further
+// argument. Materialized, since it is read twice: walking costs more.
+func (p *plan) walk(end int64) (string, []any) {
 	where, args := p.where(p.first, end)
-	query := `SELECT f.doc, r.row FROM (SELECT t.rowid AS doc FROM ` + p.tables() + ` WHERE ` + where +
-		` ORDER BY t.rowid DESC LIMIT ?) AS f CROSS JOIN search_doc AS r ON r.doc = f.doc`
+	return `WITH h AS MATERIALIZED (SELECT t.rowid AS doc FROM ` + p.tables() + ` WHERE ` + where +
+		` ORDER BY t.rowid DESC LIMIT ?) `, args
+}
+
+// newest finds one document more than o.Limit, newest first, and counts.
+func (p *plan) newest(tx *db.Tx, o Options, result *Result) ([]found, error) {
+	walk, args := p.walk(p.end)
+	length := max(o.CountTo, int64(o.Limit)) + 1
+	if o.Before > 0 { // Only the first page needs to see them all at once.
+		if err := p.count(tx, o, result); err != nil {
+			return nil, err
+		}
+		walk, args = p.walk(min(p.end, o.Before))
+		length = int64(o.Limit) + 1
+	}
+	query := walk + `SELECT f.doc, r.row, (SELECT count(*) FROM h) FROM (SELECT doc FROM h LIMIT ?) AS f
+		CROSS JOIN search_doc AS r ON r.doc = f.doc`
 	var list []found
-	err := tx.Each(query, append(args, o.Limit+1), func(r db.Row) error {
+	var walked int64
+	err := tx.Each(query, append(args, length, o.Limit+1), func(r db.Row) error {
 		var f found
-		err := r.Scan(&f.doc, &f.row)
+		err := r.Scan(&f.doc, &f.row, &walked)
 		list = append(list, f)
 		return err
 	})
+	if o.Before == 0 {
+		result.counted(walked, o.CountTo)
+	}
 	return list, err
 }
 
-// best finds one document more than o.Limit, the best of the newest first.
-// Words of the subject and of names weigh more than those of the body.
-func (p *plan) best(tx *db.Tx, o Options) ([]found, error) {
-	where, args := p.where(p.first, p.end)
-	var oldest int64
-	err := tx.One(`SELECT t.rowid FROM `+p.tables()+` WHERE `+where+` ORDER BY t.rowid DESC LIMIT 1 OFFSET ?`,
-		append(args, rankWindow-1), &oldest)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// counted notes how many documents a walk has found that stops after limit.
+func (r *Result) counted(walked, limit int64) {
+	r.Total, r.TotalIsFloor = min(walked, limit), walked > limit
+}
+
+// best finds one document more than o.Limit, the best of the newest first, and
+// counts. Words of the subject and of names weigh more than those of the body.
+func (p *plan) best(tx *db.Tx, o Options, result *Result) ([]found, error) {
+	walk, args := p.walk(p.end)
+	limit := max(o.CountTo, rankWindow)
+	var walked int64
+	var oldest *int64
+	err := tx.One(walk+"SELECT (SELECT count(*) FROM h), (SELECT doc FROM h LIMIT 1 OFFSET ?)",
+		append(args, limit+1, rankWindow-1), &walked, &oldest)
+	if err != nil {
 		return nil, err
 	}
-	where, args = p.where(max(p.first, oldest), p.end)
+	result.counted(walked, limit)
+	first := p.first
+	if oldest != nil {
+		first = max(first, *oldest)
+	}
+	where, args := p.where(first, p.end)
 	query := `SELECT f.doc, r.row, f.score FROM (SELECT t.rowid AS doc,
 		-bm25(search_text, 1, 4, 3, 2, 1, 2, 0) AS score FROM ` + p.tables() + ` WHERE ` + where +
 		` ORDER BY score DESC, t.rowid DESC LIMIT ? OFFSET ?) AS f CROSS JOIN search_doc AS r ON r.doc = f.doc
@@ -189,16 +220,14 @@ func (p *plan) best(tx *db.Tx, o Options) ([]found, error) {
 	return list, err
 }
 
-// count counts all documents of the query, up to limit.
-func (p *plan) count(tx *db.Tx, result *Result, limit int64) error {
-	where, args := p.where(p.first, p.end)
-	query := `SELECT count(*) FROM (SELECT 1 FROM ` + p.tables() + ` WHERE ` + where + ` LIMIT ?)`
-	if err := tx.One(query, append(args, limit+1), &result.Total); err != nil {
+// count counts all documents of the query.
+func (p *plan) count(tx *db.Tx, o Options, result *Result) error {
+	walk, args := p.walk(p.end)
+	var walked int64
+	if err := tx.One(walk+"SELECT count(*) FROM h", append(args, o.CountTo+1), &walked); err != nil {
 		return err
 	}
-	if result.Total > limit {
-		result.Total, result.TotalIsFloor = limit, true
-	}
+	result.counted(walked, o.CountTo)
 	return nil
 }
 

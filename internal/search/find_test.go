@@ -137,6 +137,27 @@ func TestAccountsSeeTheirOwn(t *testing.T) {
 	}
 }
 
+// While one account holds everything, queries don't ask for it; that must end
+// with the first document of another.
+func TestAloneAndThenNot(t *testing.T) {
+	o := newOffice(t)
+	if got := o.findAs(2, "costs", Options{}); got != "" {
+		t.Errorf("an empty index gives %q", got)
+	}
+	o.file(letter{entry: 0, date: "2015-01-01", subject: "mine", txt: "costs"})
+	if a, b := o.find("costs"), o.findAs(2, "costs", Options{}); a != "0" || b != "" {
+		t.Errorf("alone: %q, the other %q", a, b)
+	}
+	o.file(letter{entry: 1, date: "2015-01-02", subject: "theirs", txt: "costs", holders: []int64{2}})
+	if a, b := o.find("costs"), o.findAs(2, "costs", Options{Rank: true}); a != "0" || b != "1" {
+		t.Errorf("not alone: %q, the other %q", a, b)
+	}
+	r, err := o.Query(t.Context(), 1, "-mine", Options{})
+	if err != nil || r.Total != 0 {
+		t.Errorf("total %d, %v", r.Total, err)
+	}
+}
+
 func TestOneAccountsFolderIsUnknownToOthers(t *testing.T) {
 	o := archive(t)
 	_, err := o.Query(t.Context(), 2, `costs in:"Old mail"`, Options{})

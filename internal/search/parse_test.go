@@ -162,9 +162,8 @@ func FuzzExcerpt(f *testing.F) {
 		if err != nil || !utf8.ValidString(s) {
 			return
 		}
-		tokens := words().Tokens(nil, s)
 		n := 0
-		for _, span := range excerpt(s, tokens, newMarker(q).find(tokens)) {
+		for _, span := range newMarker(q).excerpt(s) {
 			n += utf8.RuneCountInString(span.Text)
 			if span.Text == "" || !utf8.ValidString(span.Text) {
 				t.Fatalf("span %q", span.Text)

@@ -2,18 +2,19 @@ package search
 
 import (
 	"cmp"
-	"context"
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
 	"strings"
 	"time"
 
+	"sijill/internal/db"
 	"sijill/internal/mailbox"
 )
 
 // plan is a query made ready for the engine: one full-text expression, which
-// always begins with the account; a range of document numbers; and conditions
+// asks for the account's mail only; a range of document numbers; and conditions
 // on what the index can't express, tested on what the others leave.
 type plan struct {
 	match       string
@@ -26,7 +27,8 @@ type plan struct {
 
 // planner turns a query into a plan.
 type planner struct {
-	account string // The account's tag.
+	account string // The account's tag, quoted.
+	alone   bool   // All documents are the account's.
 	folders []mailbox.Folder
 	query   string
 	now     time.Time
@@ -34,18 +36,25 @@ type planner struct {
 	plan
 }
 
-// plan makes the plan of q for an account. Its error may be a *QueryError.
-func (s *Search) plan(ctx context.Context, account int64, q *Query, now time.Time, spill int64) (*plan, error) {
-	folders, err := s.mail.Folders(ctx, account)
-	if err != nil {
-		return nil, err
+// newPlanner reads what a plan depends on, in the transaction that the plan
+// will run in: it may leave the account out only as long as it is alone.
+func newPlanner(tx *db.Tx, account int64, folders []mailbox.Folder, now time.Time) (*planner, error) {
+	p := &planner{account: phrase(accountTag(account)), folders: folders, now: now}
+	const q = `SELECT seconds, (SELECT count(*) FROM search_holder WHERE account <> ?) = 0 FROM search_spill`
+	if err := tx.One(q, []any{account}, &p.spill, &p.alone); err != nil {
+		return nil, fmt.Errorf("planning: %w", err)
 	}
-	p := &planner{account: phrase(accountTag(account)), folders: folders, query: q.text, now: now, spill: spill}
-	p.end = math.MaxInt64
+	return p, nil
+}
+
+// make makes the plan of q. Its error may be a *QueryError.
+func (p *planner) make(q *Query) (*plan, error) {
+	p.query, p.end = q.text, math.MaxInt64
 	if err := q.root.resolve(p); err != nil {
 		return nil, err
 	}
-	wanted, unwanted := []string{p.account}, ""
+	var wanted []string
+	unwanted := ""
 	for _, n := range q.root.conjuncts() {
 		switch {
 		case n.op == opNot && n.kids[0].indexed():
@@ -56,6 +65,11 @@ func (s *Search) plan(ctx context.Context, account int64, q *Query, now time.Tim
 		default:
 			p.narrow(n, &wanted)
 		}
+	}
+	// Every document has a holder, so that the account of an office of one
+	// needn't be asked for: that makes most queries twice as quick.
+	if !p.alone || len(wanted) == 0 {
+		wanted = append([]string{p.account}, wanted...)
 	}
 	p.match = strings.Join(wanted, " AND ")
 	if unwanted != "" {

@@ -15,8 +15,9 @@ import (
 
 const (
 	snippetRunes   = 160
-	snippetBefore  = 40   // How much of a snippet stands before its first mark.
-	snippetMarks   = 1000 // How many marks of one text are looked at.
+	snippetBefore  = 40       // How much of a snippet stands before its first mark.
+	snippetMarks   = 1000     // How many marks of one text are looked at.
+	snippetBegin   = 64 << 10 // bytes
 	snippetWorkers = 2
 )
 
@@ -34,24 +35,42 @@ func (s *Search) snippets(ctx context.Context, q *Query, hits []Hit) error {
 	return g.Wait()
 }
 
-// snippet shows the best place of a hit's text. What can't be opened any more
-// is shown by what the mailbox keeps of it.
+// snippet shows the best place of a hit's text. A hit of which no words are
+// looked for, or that can't be opened any more, shows its first words, which
+// the mailbox keeps.
 func (s *Search) snippet(ctx context.Context, m *marker, h *Hit) ([]Span, error) {
-	content := h.Row.Snippet
+	if len(m.needles) == 0 {
+		return m.excerpt(h.Row.Snippet), nil
+	}
 	it, err := s.open(ctx, h.Entry)
 	if err == nil {
 		p, e := it.Parsed()
 		if err = e; err == nil {
-			content = p.Text()
+			return m.excerpt(p.Text()), nil
 		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.excerpt(h.Row.Snippet), nil
 	}
+	return nil, err
+}
+
+// excerpt is the best place of s: of its beginning, unless nothing is found
+// there.
+func (m *marker) excerpt(s string) []Span {
 	buffer := tokenBuffers.Get().(*[]text.Token)
 	defer tokenBuffers.Put(buffer)
-	*buffer = words().Tokens((*buffer)[:0], content)
-	return excerpt(content, *buffer, m.find(*buffer)), nil
+	begin := s
+	if len(s) > snippetBegin {
+		begin = s[:snippetBegin+strings.IndexFunc(s[snippetBegin:], isBlank)+1]
+	}
+	*buffer = words().Tokens((*buffer)[:0], begin)
+	marks := m.find(*buffer)
+	if len(marks) == 0 && len(begin) < len(s) {
+		*buffer = words().Tokens((*buffer)[:0], s)
+		marks = m.find(*buffer)
+	}
+	return excerpt(s, *buffer, marks)
 }
 
 // excerpt is the part of s with the most different words that are looked for,

@@ -64,7 +64,7 @@ func TestSnippets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := shown(r.Hits[0].Snippet); !strings.HasPrefix(got, "treaty alone nothing to see") || !strings.HasSuffix(got, " …") {
+	if got := shown(r.Hits[0].Snippet); !strings.HasPrefix(got, "treaty alone nothing to see") {
 		t.Errorf("a hit in a field shows %q", got)
 	}
 	delete(o.items, 0) // It can't be opened any more.

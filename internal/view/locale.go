@@ -97,8 +97,10 @@ func (v *Views) Locale(accept string, wishes ...string) *Locale {
 	for i, l := range v.locales {
 		known[i] = l.tag
 	}
-	_, i, _ := language.NewMatcher(known).Match(tags...)
-	return v.locales[i]
+	if _, i, sure := language.NewMatcher(known).Match(tags...); sure > language.No {
+		return v.locales[i]
+	}
+	return v.locales[0]
 }
 
 // T is the phrase of key as HTML. Arguments are formatted by the language and

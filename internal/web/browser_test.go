@@ -2,12 +2,18 @@ package web
 
 import (
 	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -16,6 +22,9 @@ type tab struct {
 	testing.TB
 	ctx  context.Context
 	home string
+
+	mu         sync.Mutex
+	complaints []string // What the browser found wrong; guarded by mu.
 }
 
 type act = chromedp.Action[chromedp.Void]
@@ -46,7 +55,58 @@ func browse(tb testing.TB, home string) *tab {
 	if err := chromedp.Do(ctx); err != nil {
 		tb.Fatalf("starting Chromium: %v", err)
 	}
-	return &tab{tb, ctx, home}
+	b := &tab{TB: tb, ctx: ctx, home: home}
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		tb.Fatal(err)
+	}
+	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, audits.Enable, cdp.Empty{})
+		if err == nil {
+			_, err = cdp.Call(ctx, t, log.Enable, cdp.Empty{})
+		}
+		return err
+	}))
+	return b
+}
+
+// listen keeps breaches of the policy, exceptions of scripts, and whatever the
+// browser logs as an error.
+func (b *tab) listen(event any) {
+	var said string
+	switch e := event.(type) {
+	case *audits.EventIssueAdded:
+		if e.Issue.Code != audits.InspectorIssueCodeContentSecurityPolicyIssue {
+			return
+		}
+		d := e.Issue.Details.ContentSecurityPolicyIssueDetails
+		said = "policy: " + d.ViolatedDirective + " " + d.BlockedURL
+	case *runtime.EventExceptionThrown:
+		said = "script: " + e.ExceptionDetails.Text
+		if x := e.ExceptionDetails.Exception; x != nil {
+			said += " " + x.Description
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level != log.EntryLevelError {
+			return
+		}
+		said = "log: " + e.Entry.Text + " " + e.Entry.URL
+	default:
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.complaints = append(b.complaints, said)
+}
+
+// quiet fails the test for whatever the browser found wrong since the last time.
+func (b *tab) quiet() {
+	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.complaints {
+		b.Error("the browser complains: " + c)
+	}
+	b.complaints = nil
 }
 
 // do does what a reader does. Whatever takes longer than 15 seconds has failed.
@@ -56,6 +116,10 @@ func (b *tab) do(actions ...act) {
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		where, _ := chromedp.Run(b.ctx, chromedp.Location())
+		if into := os.Getenv("SIJILL_LOOK"); into != "" {
+			shot, _ := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+			os.WriteFile(filepath.Join(into, "failed.png"), shot, 0o644)
+		}
 		b.Fatalf("at %s: %v", where, err)
 	}
 }
@@ -63,6 +127,16 @@ func (b *tab) do(actions ...act) {
 func (b *tab) goTo(path string) { b.Helper(); b.do(chromedp.Navigate(b.home + path)) }
 
 func (b *tab) click(css string) { b.Helper(); b.do(chromedp.Click(chromedp.CSS(css))) }
+
+// follow clicks on what leads to another page, and waits for it.
+func (b *tab) follow(css string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(css))); err != nil {
+		b.Fatalf("following %s: %v", css, err)
+	}
+}
 
 func (b *tab) sees(css string) { b.Helper(); b.do(chromedp.WaitVisible(chromedp.CSS(css))) }
 
@@ -123,8 +197,7 @@ func (b *tab) enter(address, lang string) {
 	b.goTo("/sign-in")
 	ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
 	b.goTo("/sign-in")
-	b.click(".languages button[value=" + lang + "]")
-	b.sees("html[lang=" + lang + "] #address")
+	b.follow(".languages button[value=" + lang + "]")
 	b.types("#address", address)
 	b.types("#password", password+"\r")
 	b.sees("#rows")

@@ -46,6 +46,8 @@ type office struct {
 	books   *books
 	log     bytes.Buffer
 	tamper  func(raw []byte) []byte // Changes what Original gives, as a bad server would.
+	health  error
+	config  Config
 }
 
 // newOffice starts an office that holds the fixtures and some fillers. In the
@@ -70,18 +72,30 @@ func newOffice(tb testing.TB, canary string) *office {
 	o.mailbox = mailbox.New(mail)
 	finder := search.New(mail, o.mailbox, o.books.item)
 	o.fill(tb, mail, canary, o.mailbox, finder)
-	handler, err := New(Config{
+	o.config = Config{
 		People: o.people, Mailbox: o.mailbox, Search: finder, Records: recordsOf{o},
 		Log: slog.New(slog.NewTextHandler(&o.log, nil)), Office: "ديوان المحفوظات الوطنية",
 		Now: func() time.Time { return now }, Location: time.FixedZone("", 4*3600),
-	})
+		Health: func(context.Context) error { return o.health },
+	}
+	o.Server = httptest.NewServer(http.NotFoundHandler())
+	tb.Cleanup(o.Close)
+	o.swap(tb, o.config.Records)
+	return o
+}
+
+// swap puts other records under the pages.
+func (o *office) swap(tb testing.TB, r Records) {
+	tb.Helper()
+	o.config.Records = r
+	h, err := New(o.config)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o.Server = httptest.NewServer(handler)
-	tb.Cleanup(o.Close)
-	return o
+	o.Config.Handler = h
 }
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 func openDB(tb testing.TB, name string) *db.DB {
 	tb.Helper()

@@ -52,6 +52,17 @@ func (s *site) log(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// favicon is for documents that name no icon: those in frames, and files.
+func (s *site) favicon(w http.ResponseWriter, r *request) error {
+	to, err := s.views.Static().URL("seal.svg")
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	http.Redirect(w, r.Request, to, http.StatusFound)
+	return nil
+}
+
 // helpPage explains the query syntax and the keys.
 type helpPage struct {
 	view.Frame

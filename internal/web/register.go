@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,15 +65,11 @@ func (s *site) register(w http.ResponseWriter, r *request) error {
 
 // keyKind names the algorithm of a vkey (C2SP signed-note, signature types).
 func keyKind(vkey string) string {
-	_, key, _ := strings.Cut(vkey, "+")
-	_, key, _ = strings.Cut(key, "+")
-	switch {
-	case strings.HasPrefix(key, "AQ"), strings.HasPrefix(key, "AR"), strings.HasPrefix(key, "AS"), strings.HasPrefix(key, "AT"):
-		return "Ed25519"
-	case strings.HasPrefix(key, "Bg"), strings.HasPrefix(key, "Bh"), strings.HasPrefix(key, "Bi"), strings.HasPrefix(key, "Bj"):
-		return "ML-DSA-44"
+	key, err := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey[:min(len(vkey), 320)], '+')+1:])
+	if err != nil || len(key) == 0 {
+		return ""
 	}
-	return ""
+	return sijill.Algorithm(key[0]).String()
 }
 
 // verifySteps are what the browser does, in order.

@@ -134,6 +134,7 @@ func New(c Config) (http.Handler, error) {
 func (s *site) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	m.Handle("GET "+view.Prefix, s.views.Static())
+	m.Handle("GET /favicon.ico", s.open(s.favicon))
 	m.HandleFunc("GET /healthz", s.health)
 	m.Handle("GET /log/{path...}", s.open(s.log))
 	m.Handle("GET /sign-in", s.open(s.signInPage))

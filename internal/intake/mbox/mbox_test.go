@@ -67,6 +67,7 @@ func TestMessages(t *testing.T) {
 		{"quoted", fromLine + "A: 1\n\n>From a\n>>From b\n>Fromage\n> From c\n\n", []string{crlf("A: 1\n\nFrom a\n>From b\n>Fromage\n> From c\n")}},
 		{"prose", fromLine + "A: 1\n\nhello\n\nFrom here on\nFrom Monday at 10:00 we rest\n\n", []string{crlf("A: 1\n\nhello\n\nFrom here on\nFrom Monday at 10:00 we rest\n")}},
 		{"prose keeps quoting", fromLine + "A: 1\n\nFrom here on\n>From there\n\n", []string{crlf("A: 1\n\nFrom here on\n>From there\n")}},
+		{"From line first", fromLine + "From x\n>From y\n\n", []string{"From x\r\n>From y\r\n"}},
 		{"no empty line before", fromLine + "A: 1\n\nhello\n" + fromLine + "more\n\n", []string{crlf("A: 1\n\nhello\n" + fromLine + "more\n")}},
 		{"thunderbird", "From \nA: 1\n\nx\n\nFrom \nB: 2\n\nFrom \n\nFrom\n\nFrom - \nC: 3\n\n", []string{crlf("A: 1\n\nx\n"), crlf("B: 2\n\nFrom \n\nFrom\n"), "C: 3\r\n"}},
 		{"stray CR", fromLine + "A: 1\n\none\r\ntwo\nthree\n\n", []string{"A: 1\r\n\r\none\r\r\ntwo\r\nthree\r\n"}},

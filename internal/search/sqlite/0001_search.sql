@@ -33,3 +33,7 @@ CREATE TABLE search_spill (
 	seconds INTEGER NOT NULL
 );
 INSERT INTO search_spill VALUES (1, 0);
+
+-- The accounts that hold any document there ever was. Where it is one, queries
+-- needn't ask who holds what.
+CREATE TABLE search_holder (account INTEGER PRIMARY KEY);

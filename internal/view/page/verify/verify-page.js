@@ -7,8 +7,9 @@
   const numbers = new Intl.NumberFormat(document.documentElement.lang === "ar" ? "ar-u-nu-arab" : "en");
 
   // say fills numbers into a phrase, each set apart (U+2068, U+2069).
+  const said = new Map(Array.from(document.querySelectorAll("#said li"), (li) => [li.dataset.name, li.textContent]));
   function say(key, values = []) {
-    const phrase = page.getAttribute(`data-said-${key}`) || "";
+    const phrase = said.get(key) || "";
     return values.reduce((s, v, i) => s.replaceAll(`{${i}}`, `\u2068${numbers.format(v)}\u2069`), phrase);
   }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"sijill/internal/people"
+)
+
+// directory tells the SMTP door who has a mailbox. It remembers answers for a
+// moment: a sender with a thousand messages for one mailbox should not cost a
+// thousand looks into the database.
+type directory struct {
+	people *people.People
+
+	mu    sync.Mutex // Guards known.
+	known map[string]known
+}
+
+type known struct {
+	account int64
+	err     error // fs.ErrNotExist or people.ErrForeign
+	until   time.Time
+}
+
+// How long an answer is believed, and how many are kept.
+const (
+	believeFor = 2 * time.Second
+	maxKnown   = 4096
+)
+
+func newDirectory(p *people.People) *directory {
+	return &directory{people: p, known: map[string]known{}}
+}
+
+// Lookup implements smtpd.Directory.
+func (d *directory) Lookup(ctx context.Context, address string) (int64, error) {
+	key, now := strings.ToLower(address), time.Now()
+	d.mu.Lock()
+	k, ok := d.known[key]
+	d.mu.Unlock()
+	if ok && now.Before(k.until) {
+		return k.account, k.err
+	}
+	a, err := d.people.Lookup(ctx, address)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, people.ErrForeign) {
+		return 0, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.known) >= maxKnown {
+		clear(d.known)
+	}
+	d.known[key] = known{a.ID, err, now.Add(believeFor)}
+	return a.ID, err
+}

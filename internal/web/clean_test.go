@@ -1,0 +1,99 @@
+package web
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"sijill/internal/message"
+)
+
+func TestClean(t *testing.T) {
+	c := newCleaner()
+	inline := func(cid string) string {
+		if cid == "dot@x" {
+			return "/m/1/cid/0"
+		}
+		return ""
+	}
+	for _, v := range []struct{ in, want string }{
+		{`<p style="color:#064;font-weight:bold">x</p>`, `<p style="color: #064; font-weight: bold">x</p>`},
+		{`<p style="background:url(http://e/x)">x</p>`, `<p>x</p>`},
+		{`<p style="background:#fff;color:ex\70ression(1)">x</p>`, `<p style="background: #fff">x</p>`},
+		{`<div style="position:fixed;inset:0;margin-left:-99px">x</div>`, `<div>x</div>`},
+		{`<img src="cid:dot@x" alt="a">`, `<img alt="a" src="/m/1/cid/0" referrerpolicy="no-referrer">`},
+		{`<img src="cid:other@x">`, `<img alt="">`},
+		{`<img src="http://e/p.gif" width="1">`, `<img width="1" class="blocked" alt="">`},
+		{`<img src="/m/1/unread">`, `<img alt="">`},
+		{`<a href="javascript:x()">x</a>`, `<a>x</a>`},
+		{`<a href="/sign-out">x</a>`, `<a>x</a>`},
+		{`<a href="https://e/?a=1&amp;b=2" target="_self" onclick="x()">x</a>`, `<a href="https://e/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer nofollow">x</a>`},
+		{`<a href="mailto:a@diwan.example">x</a>`, `<a href="mailto:a@diwan.example" target="_blank" rel="noopener noreferrer nofollow">x</a>`},
+		{`<script>x()</script><style>@import "x"</style>t`, `t`},
+		{`<base href="http://e/"><meta http-equiv="refresh" content="0"><link rel="stylesheet" href="x">t`, `t`},
+		{`<td background="http://e/x" bgcolor="#eee">x</td>`, `<td bgcolor="#eee">x</td>`},
+		{`<p dir="rtl" lang="ar">سلام</p>`, `<p dir="rtl" lang="ar">سلام</p>`},
+	} {
+		if got := c.clean(v.in, false, inline).html; got != v.want {
+			t.Errorf("%s\n got %s\nwant %s", v.in, got, v.want)
+		}
+	}
+	got := c.clean(`<p style="color:red">x</p><img src="http://e/a"><img src="https://e/b">`, true, inline)
+	if got.remote != 2 || !got.styled || strings.Count(got.html, `src="http`) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// FuzzClean: whatever comes in, what goes out names nothing elsewhere and runs
+// nothing.
+func FuzzClean(f *testing.F) {
+	raw, err := os.ReadFile("testdata/04-hostile.eml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	source, _ := message.Parse(raw).HTML()
+	f.Add(source)
+	for _, s := range []string{`<img src=x onerror=1>`, `<svg><a xlink:href="javascript:1">`, `<a href="java&#10;script:1">`, `<p style="background:\75rl(//e)">`,
+		`<img src="http://e" src="cid:x">`, `<noscript><p title="</noscript><img src=http://e>">`, `<!--><img src=http://e>-->`, `<a href="ht\ttp://e">`, "<img\x00src=http://e>"} {
+		f.Add(s)
+	}
+	c := newCleaner()
+	f.Fuzz(func(t *testing.T, source string) {
+		out := c.clean(source, false, func(string) string { return "/m/1/cid/0" }).html
+		z := html.NewTokenizer(strings.NewReader(out))
+		for z.Next() != html.ErrorToken {
+			tok := z.Token()
+			if tok.Type != html.StartTagToken && tok.Type != html.SelfClosingTagToken {
+				continue
+			}
+			switch tok.Data {
+			case "script", "style", "link", "base", "meta", "iframe", "object", "embed", "form", "input", "video", "audio", "source", "svg", "math", "template", "noscript":
+				t.Fatalf("element %s", tok.Data)
+			}
+			for _, a := range tok.Attr {
+				low := strings.ToLower(a.Val)
+				switch {
+				case strings.HasPrefix(a.Key, "on"), a.Key == "srcset", a.Key == "background", a.Key == "id", a.Key == "name",
+					a.Key == "src" && a.Val != "/m/1/cid/0",
+					a.Key == "href" && !strings.HasPrefix(low, "http://") && !strings.HasPrefix(low, "https://") && !strings.HasPrefix(low, "mailto:"),
+					a.Key == "style" && strings.ContainsAny(low, `\@<>`), a.Key == "style" && strings.Contains(low, "url"):
+					t.Fatalf("attribute %s=%q", a.Key, a.Val)
+				}
+			}
+		}
+	})
+}
+
+func TestSafeName(t *testing.T) {
+	for in, want := range map[string]string{
+		"offer.pdf": "offer.pdf", "../../etc/passwd": "passwd", `C:\dir\جدول.xlsx`: "جدول.xlsx", "claim\u202efdp.exe": "claimfdp.exe",
+		"a\r\nSet-Cookie: x": "aSet-Cookie x", ".bashrc": "bashrc", "...": "", "": "", "a\x00b": "ab", `q"uote.txt`: "quote.txt",
+		strings.Repeat("س", 400) + ".pdf": strings.Repeat("س", 140) + ".pdf",
+	} {
+		if got := safeName(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
