@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -40,10 +39,9 @@ type importer struct {
 }
 
 func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, error) {
-	content := &record.Content{Envelope: m.Envelope, Message: bytes.Clone(m.Message)}
 	rc, err := i.r.Append(ctx, record.Draft{
 		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Once: true,
-		Content: content,
+		Content: &record.Content{Envelope: m.Envelope, Message: m.Message},
 	})
 	if err != nil || !rc.Already {
 		return intake.Receipt{Entry: rc.Entry}, err
@@ -100,15 +98,9 @@ func (i importer) Conclude(ctx context.Context, c intake.Conclusion) (int64, err
 	rc, err := i.r.Append(ctx, record.Draft{
 		Kind: sijill.Imported, Actor: "import", Holders: []int64{c.Account}, Detail: json.RawMessage(c.Detail),
 		Fields: sijill.ImportedFields{Seen: c.Counts.Seen, Captured: c.Counts.Captured, Already: c.Counts.Already, Refused: c.Counts.Refused},
+		Mark:   sourceKey(c.Digest, c.Account),
 	})
-	if err != nil {
-		return 0, err
-	}
-	b, err := json.Marshal(rc.Entry)
-	if err != nil {
-		return 0, err
-	}
-	return rc.Entry, i.r.Save(ctx, sourceKey(c.Digest, c.Account), b)
+	return rc.Entry, err
 }
 
 // records shows the register to the web, to each account what it holds.

@@ -15,7 +15,7 @@ import (
 // ImportCmd imports mail.
 type ImportCmd struct {
 	Account string   `help:"Address of the account that the mail belongs to." required:"" placeholder:"ADDRESS"`
-	Report  string   `help:"File for the refusals, one JSON line each; NAME.import.jsonl in the data directory's reports unless given." type:"path" placeholder:"FILE"`
+	Report  string   `help:"File for the refusals, one JSON line each; one in the data directory's reports unless given." type:"path" placeholder:"FILE"`
 	Again   bool     `help:"Read a source again that was imported before."`
 	Quiet   bool     `help:"No progress bar."`
 	Path    []string `arg:"" help:"Files and folders to import." type:"path"`
@@ -38,10 +38,15 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
+// gather is how many entries an import lets come before they are indexed
+// together.
+const gather = 4000
+
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
 func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *Globals, out Out) error {
 	fctx, stop := context.WithCancel(ctx)
+	o.follower.Gather(gather)
 	followed := make(chan error, 1)
 	go func() { followed <- o.follower.Run(fctx) }()
 	var errs []error
@@ -63,7 +68,7 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *
 
 func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, path string, g *Globals, out Out) error {
 	bar := newBar(out.Err, !c.Quiet && !g.JSON)
-	report, err := c.reportPath(o, path)
+	report, err := c.reportPath(o)
 	if err != nil {
 		return err
 	}
@@ -77,26 +82,26 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 	if err != nil {
 		return err
 	}
-	return printResult(out, g, path, report, res)
+	return printResult(out, g, path, res)
 }
 
 // now is the clock of imports: what a clock says below a millisecond is noise
 // that takes room.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-// reportPath tells where the refusals of a source are written.
-func (c *ImportCmd) reportPath(o *office, path string) (string, error) {
+// reportPath tells where the refusals of a source are written: a file that the
+// user named, or the folder of reports, where each import has its own.
+func (c *ImportCmd) reportPath(o *office) (string, error) {
 	if c.Report != "" {
 		return c.Report, nil
 	}
 	dir := filepath.Join(o.dir, "reports")
-	name := strings.ReplaceAll(filepath.Base(path), string(filepath.Separator), "_")
-	return filepath.Join(dir, fmt.Sprintf("%s-%s.import.jsonl", name, shortHash(path))), makeDir(dir)
+	return dir, makeDir(dir)
 }
 
-func printResult(out Out, g *Globals, path, report string, r *intake.Result) error {
+func printResult(out Out, g *Globals, path string, r *intake.Result) error {
 	if g.JSON {
-		return json.NewEncoder(out).Encode(map[string]any{"path": path, "report": report, "entry": r.Entry,
+		return json.NewEncoder(out).Encode(map[string]any{"path": path, "report": r.Report, "entry": r.Entry,
 			"imported_before": r.Earlier, "resumed": r.Resumed, "seen": r.Counts.Seen, "captured": r.Counts.Captured,
 			"already": r.Counts.Already, "refused": r.Counts.Refused, "not_mail": r.Counts.NotMail})
 	}
@@ -107,7 +112,7 @@ func printResult(out Out, g *Globals, path, report string, r *intake.Result) err
 	c := r.Counts
 	fmt.Fprintf(out, "%s\n  seen      %9d\n  captured  %9d\n  there     %9d (already on the register)\n  refused   %9d\n", path, c.Seen, c.Captured, c.Already, c.Refused)
 	if c.Refused+c.NotMail > 0 {
-		fmt.Fprintf(out, "  not mail  %9d files\n  Reasons, each with file and place: %s\n", c.NotMail, report)
+		fmt.Fprintf(out, "  not mail  %9d files\n  Reasons, each with file and place: %s\n", c.NotMail, r.Report)
 	}
 	if r.Entry == 0 && c.Captured == 0 {
 		_, err := fmt.Fprintln(out, "  Nothing was added.")

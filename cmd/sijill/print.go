@@ -1,12 +1,9 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/term"
 )
@@ -18,15 +15,6 @@ type writer = io.Writer
 func newBar(w io.Writer, wanted bool) *bar {
 	f, ok := w.(*os.File)
 	return &bar{w: w, on: wanted && ok && term.IsTerminal(int(f.Fd()))}
-}
-
-// shortHash tells two paths of the same base name apart.
-func shortHash(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	sum := sha256.Sum256([]byte(path))
-	return hex.EncodeToString(sum[:4])
 }
 
 func makeDir(dir string) error {

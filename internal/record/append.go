@@ -28,6 +28,9 @@ type Draft struct {
 	// and names of the program's own, never anything of a person. A JSON
 	// object; nil for none.
 	Fields any
+	// Mark, if not empty, is a name under which Progress gives the entry's
+	// number from then on: it is saved in the entry's own transaction.
+	Mark string
 	// Once appends nothing if the first holder has the very same message
 	// already through an earlier draft that said Once.
 	Once bool

@@ -17,7 +17,7 @@ var cursorFiles embed.FS
 // A batch of entries that projections take at once is bounded in number and in
 // sealed bytes, so that memory stays small whatever people send.
 const (
-	followBatch = 1000
+	followBatch = 2000
 	followBytes = 8 << 20
 )
 
@@ -37,7 +37,13 @@ type Follower struct {
 	ps    []Projection
 	lease string
 	until int64 // Where to stop; 0 means the head.
+	least int64 // How many entries Run waits for; at least 1.
 }
+
+// Gather makes Run wait until n entries have come before it works, for imports:
+// an index written in a few large batches costs half of one written in many
+// small ones. What is left at the end is for CatchUp.
+func (f *Follower) Gather(n int64) { f.least = n }
 
 // Until makes the follower stop before entry n, for comparing projections as
 // they were at that size.
@@ -176,12 +182,14 @@ func (f *Follower) wait(ctx context.Context) error {
 		f.r.mu.Lock()
 		size, moved := f.r.size, f.r.moved
 		f.r.mu.Unlock()
-		if size > low {
+		if size >= low+max(1, f.least) {
 			return nil
 		}
 		select {
 		case <-moved:
-			return sleep(ctx, gatherFor)
+			if err := sleep(ctx, gatherFor); err != nil {
+				return err
+			}
 		case <-time.After(pollEvery):
 			if err := f.r.Refresh(ctx); err != nil {
 				return err

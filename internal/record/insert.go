@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"sijill/internal/blob"
@@ -11,7 +12,7 @@ import (
 
 // insert writes the rows of a batch: entries, hashes, wrapped keys, head.
 func (b *batchWrite) insert(tx *db.Tx) error {
-	steps := []func(*db.Tx) error{b.insertEntries, b.insertHashes, b.insertKeys, b.insertContents, b.insertEnds, b.keepCheckpoint, b.moveHead}
+	steps := []func(*db.Tx) error{b.insertEntries, b.insertHashes, b.insertKeys, b.insertContents, b.insertMarks, b.insertEnds, b.keepCheckpoint, b.moveHead}
 	for _, step := range steps {
 		if err := step(tx); err != nil {
 			return err
@@ -75,6 +76,18 @@ func (b *batchWrite) insertEnds(tx *db.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO segment_end (segment, at) VALUES (?, ?)
 			ON CONFLICT (segment) DO UPDATE SET at = excluded.at`, segment, at); err != nil {
 			return fmt.Errorf("noting the end of a segment: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *batchWrite) insertMarks(tx *db.Tx) error {
+	for i, j := range b.fresh {
+		if j.draft.Mark == "" {
+			continue
+		}
+		if err := save(tx, j.draft.Mark, strconv.AppendInt(nil, b.first+int64(i), 10)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -23,15 +23,17 @@ func (r *Register) Progress(ctx context.Context, name string) (state []byte, err
 
 // Save keeps the state of some work under a name, durably; nil forgets it.
 func (r *Register) Save(ctx context.Context, name string, state []byte) error {
-	return r.opts.DB.Write(ctx, func(tx *db.Tx) error {
-		query, args := `INSERT INTO progress (name, state) VALUES (?, ?)
-			ON CONFLICT (name) DO UPDATE SET state = excluded.state`, []any{name, state}
-		if state == nil {
-			query, args = "DELETE FROM progress WHERE name = ?", []any{name}
-		}
-		if _, err := tx.Exec(query, args...); err != nil {
-			return fmt.Errorf("saving progress: %w", err)
-		}
-		return nil
-	})
+	return r.opts.DB.Write(ctx, func(tx *db.Tx) error { return save(tx, name, state) })
+}
+
+func save(tx *db.Tx, name string, state []byte) error {
+	query, args := `INSERT INTO progress (name, state) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET state = excluded.state`, []any{name, state}
+	if state == nil {
+		query, args = "DELETE FROM progress WHERE name = ?", []any{name}
+	}
+	if _, err := tx.Exec(query, args...); err != nil {
+		return fmt.Errorf("saving progress: %w", err)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package search
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -173,4 +174,31 @@ func FuzzExcerpt(f *testing.F) {
 			t.Fatalf("%d characters", n)
 		}
 	})
+}
+
+// What the guide for people shows must work.
+func TestGuide(t *testing.T) {
+	b, err := os.ReadFile("../../docs/search.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := 0
+	for line := range strings.Lines(string(b)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		for i, example := range strings.Split(cells[1], "`") {
+			if i%2 == 0 {
+				continue
+			}
+			examples++
+			if _, err := Parse(example); err != nil {
+				t.Errorf("%s: %v", example, err)
+			}
+		}
+	}
+	if examples < 30 {
+		t.Errorf("only %d examples", examples)
+	}
 }

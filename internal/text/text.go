@@ -54,9 +54,10 @@ func (a *Analyzer) Tokens(dst []Token, s string) []Token {
 func (a *Analyzer) Append(dst []byte, s string) []byte {
 	sc := scanner{text: s}
 	for sc.next() {
-		if term := a.term(&sc); term != "" {
-			dst = append(dst, term...)
-			dst = append(dst, ' ')
+		if sc.kind == address {
+			dst = append(append(dst, sc.word()...), ' ')
+		} else if e := a.entry(&sc); e.term != "" {
+			dst = append(e.append(dst), ' ')
 		}
 	}
 	return dst
@@ -90,18 +91,21 @@ func (a *Analyzer) Prefix(s string) string {
 // term is the term of the word the scanner stands at. It may be empty, or
 // several terms separated by spaces.
 func (a *Analyzer) term(sc *scanner) string {
-	w := sc.word()
 	if sc.kind == address {
-		return string(w)
+		return string(sc.word())
 	}
+	return a.entry(sc).term
+}
+
+// entry is the word the scanner stands at, which isn't an address.
+func (a *Analyzer) entry(sc *scanner) *entry {
 	slot := a.memory.slot(sc.hash)
-	if e := slot.Load(); e != nil && e.word == string(w) {
-		return e.term
+	if e := slot.Load(); e != nil && e.is(sc.word()) {
+		return e
 	}
-	e := &entry{word: string(w)}
-	e.term = stem(e.word, sc.kind)
+	e := newEntry(sc.word(), sc.kind)
 	slot.Store(e)
-	return e.term
+	return e
 }
 
 func stem(w string, k kind) string {

@@ -18,21 +18,21 @@ const b = (s) => Uint8Array.from(atob(s), (c) => c.charCodeAt(0)), out = [];
 const expect = (what, got, want) => { if (got !== want) out.push(what + ": " + got + ", want " + want); };
 const built = (m) => {
   if ("message" in m) return b(m.message);
-  const part = b(m.part), tail = b(m.tail || ""), more = b(m.more || "");
-  return null;
+  const part = atob(m.part);
+  const text = m.more ? "\n" + part.repeat(m.more) + atob(m.tail) : part.repeat(m.times);
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
 };
 const run = async (proof, message, keys) => (await V.check({ proof, message, keys }, () => {})).verdict;
 (async () => {
   let n = 0;
   for (const m of v.messages) {
-    if (!("message" in m)) continue;
-    const units = V.cut(b(m.message));
+    const units = V.cut(built(m));
     expect(m.name, units.length, m.units);
     if (m.sizes) expect(m.name + " sizes", units.map((u) => u.length).join(), m.sizes.join());
     expect(m.name, V.hex(V.commitmentOf(units.length, V.rootOf(units, b(m.seed)))), V.hex(b(m.commitment)));
     n++;
   }
-  if (n < 8) out.push("only " + n + " messages");
+  if (n < 10) out.push("only " + n + " messages");
   const msg = b(v.message.message), key = v.keys.ed25519, bytes = (s) => new TextEncoder().encode(s);
   const { whole, redacted, entry, alone } = Object.fromEntries(Object.entries(v.proofs).map(([k, p]) => [k, bytes(p)]));
   const both = key + "\n" + v.keys.mldsa44;

@@ -2,6 +2,7 @@ package web
 
 import (
 	"io"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -87,6 +88,7 @@ func (c *cleaner) clean(source string, images bool, inline func(cid string) stri
 			continue
 		}
 		t := z.Token()
+		plainStyle(&t)
 		out.styled = out.styled || setsColour(t)
 		switch t.Data {
 		case "img":
@@ -95,6 +97,17 @@ func (c *cleaner) clean(source string, images bool, inline func(cid string) stri
 			link(&t)
 		}
 		b.WriteString(t.String())
+	}
+}
+
+// plainStyle takes a style away that has an escape in it. The policy judges what
+// it thinks the escape stands for, a browser what it really does.
+func plainStyle(t *html.Token) {
+	for _, a := range t.Attr {
+		if a.Key == "style" && strings.ContainsAny(a.Val, `\@<>`) {
+			take(t, "style")
+			return
+		}
 	}
 }
 
@@ -118,7 +131,7 @@ func (c *cleaned) image(t *html.Token, images bool, inline func(string) string) 
 		}
 	case "http", "https":
 		c.remote++
-		if !images {
+		if !images || !elsewhere(src) {
 			src = ""
 			t.Attr = append(t.Attr, html.Attribute{Key: "class", Val: "blocked"})
 		}
@@ -139,13 +152,20 @@ func (c *cleaned) image(t *html.Token, images bool, inline func(string) string) 
 // link makes a link open elsewhere without telling where it was followed from.
 func link(t *html.Token) {
 	href := take(t, "href")
-	if href == "" || strings.HasPrefix(strings.ToLower(href), "cid:") {
+	if !elsewhere(href) && !strings.HasPrefix(strings.ToLower(href), "mailto:") {
 		return
 	}
 	t.Attr = append(t.Attr,
 		html.Attribute{Key: "href", Val: href},
 		html.Attribute{Key: "target", Val: "_blank"},
 		html.Attribute{Key: "rel", Val: "noopener noreferrer nofollow"})
+}
+
+// elsewhere tells whether an address is that of a host on the web. "http:x" is
+// not: browsers take it for a page of our own.
+func elsewhere(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
 }
 
 // take removes an attribute and returns its value.

@@ -36,7 +36,9 @@ type Fault struct {
 	Err error
 	// Kill stops the process only: what it wrote before is there.
 	Kill bool
-	// Short lets a write put half of its bytes down before it fails.
+	// Short lets a write that makes the file longer put half of its bytes down
+	// before it fails. What it would overwrite has its place on the disk
+	// already and stays as it was.
 	Short bool
 }
 

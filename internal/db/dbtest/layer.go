@@ -185,7 +185,7 @@ func (f *file) WriteAt(b []byte, offset int64) (n int, err error) {
 	fault, done, err := f.d.step(f.epoch, func() { f.n.pending = append(f.n.pending, c) })
 	defer done()
 	if err != nil {
-		if fault != nil && fault.Err != nil && fault.Short {
+		if size, _ := f.File.Size(); fault != nil && fault.Err != nil && fault.Short && offset >= size {
 			c.data = c.data[:len(b)/2]
 			f.n.pending = append(f.n.pending, c)
 			n, _ = f.File.WriteAt(c.data, offset)

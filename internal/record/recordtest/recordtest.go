@@ -4,9 +4,12 @@ package recordtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -50,13 +53,15 @@ type Home struct {
 	Blobs    blob.Store
 	Vault    *vault.Vault
 	Register *record.Register
+
+	fs files.FS // As in Options.
 }
 
 // Options vary a Home.
 type Options struct {
 	Anchors []string
 	VFS     string   // SQLite file layer; see db.Options.
-	FS      files.FS // Segment file layer; nil means the real one.
+	FS      files.FS // Segment file layer; nil means the real one. Segments are then in "/segments".
 	Segment int64    // Segment size; 0 means 64 KiB, so that tests roll.
 }
 
@@ -80,12 +85,11 @@ func New(t testing.TB, o Options) *Home {
 
 // Create makes the register of h.Dir.
 func (h *Home) Create(ctx context.Context, o Options) error {
+	defer h.closeStores()
 	if err := h.stores(ctx, o); err != nil {
 		return err
 	}
-	err := record.Create(ctx, record.Options{DB: h.DB, Vault: h.Vault}, "diwan.example/register")
-	h.closeStores()
-	return err
+	return record.Create(ctx, record.Options{DB: h.DB, Vault: h.Vault}, "diwan.example/register")
 }
 
 func (h *Home) stores(ctx context.Context, o Options) (err error) {
@@ -98,12 +102,26 @@ func (h *Home) stores(ctx context.Context, o Options) (err error) {
 	if o.Segment == 0 {
 		o.Segment = 64 << 10
 	}
-	h.Blobs, err = files.Open(filepath.Join(h.Dir, "segments"), files.Options{SegmentSize: o.Segment, FS: o.FS})
+	dir := filepath.Join(h.Dir, "segments")
+	if h.fs = o.FS; h.fs != nil {
+		dir = "/segments"
+	}
+	store, err := files.Open(dir, files.Options{SegmentSize: o.Segment, FS: o.FS})
+	if err == nil {
+		h.Blobs = store
+	}
 	return err
 }
 
-// Open opens the register of h.Dir, as a process that starts would.
+// Open opens the register of h.Dir, as a process that starts would. After an
+// error nothing is open.
 func (h *Home) Open(ctx context.Context, o Options) (err error) {
+	defer func() {
+		if err != nil {
+			h.Register = nil
+			h.closeStores()
+		}
+	}()
 	if err = h.stores(ctx, o); err != nil {
 		return err
 	}
@@ -139,7 +157,41 @@ func (h *Home) Audit(ctx context.Context, earlier ...[]byte) (*audit.Report, err
 	if err != nil {
 		return nil, err
 	}
-	return audit.Run(ctx, audit.Options{DB: h.DB, Segments: filepath.Join(h.Dir, "segments"), Vault: h.Vault, Keys: keys, Earlier: earlier})
+	segments := filepath.Join(h.Dir, "segments")
+	if h.fs != nil {
+		if segments, err = h.export(); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(segments)
+	}
+	return audit.Run(ctx, audit.Options{DB: h.DB, Segments: segments, Vault: h.Vault, Keys: keys, Earlier: earlier})
+}
+
+// export copies the segments to a folder of the operating system, where the
+// auditor looks for them.
+func (h *Home) export() (dir string, err error) {
+	list, err := h.fs.ReadDir("/segments")
+	if err != nil {
+		return "", err
+	}
+	if dir, err = os.MkdirTemp(h.Dir, "export-"); err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		info, err := e.Info()
+		if err != nil {
+			return "", err
+		}
+		f, err := h.fs.OpenFile("/segments/"+e.Name(), os.O_RDONLY, 0)
+		if err != nil {
+			return "", err
+		}
+		b, err := io.ReadAll(io.NewSectionReader(f, 0, info.Size()))
+		if err = errors.Join(err, f.Close(), os.WriteFile(filepath.Join(dir, e.Name()), b, 0o600)); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 }
 
 // MustAudit fails the test if the audit finds anything.
