@@ -96,7 +96,6 @@ type frame struct{ entry, segment, at, end int64 }
 func (h *home) frames() (list []frame) {
 	h.Helper()
 	o := h.open()
-	defer o.Close()
 	err := o.db.Read(h.Context(), func(tx *db.Tx) error {
 		return tx.Each("SELECT number, segment, at, at + 20 + length FROM entry WHERE segment IS NOT NULL", nil, func(r db.Row) error {
 			var f frame

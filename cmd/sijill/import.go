@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill/internal/db"
 	"sijill/internal/intake"
 )
 
@@ -61,9 +62,18 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *
 	stop()
 	errs = append(errs, <-followed)
 	if ctx.Err() == nil {
-		errs = append(errs, o.follower.CatchUp(ctx))
+		errs = append(errs, o.follower.CatchUp(ctx), o.tidy(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// tidy makes an index that was written in many batches one, and gives back the
+// room that this frees.
+func (o *office) tidy(ctx context.Context) error {
+	if err := o.mail.Write(ctx, func(tx *db.Tx) error { return o.search.Purge(ctx, tx) }); err != nil {
+		return err
+	}
+	return o.mail.Shrink(ctx)
 }
 
 func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, path string, g *Globals, out Out) error {

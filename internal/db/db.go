@@ -125,14 +125,17 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 	// the journal under which a new database becomes one with such a log
 	// durable: were that journal to come back after a power failure, it would
 	// undo the creation and all that was committed since.
-	sync := "EXTRA"
-	if opts.Relaxed {
-		sync = "NORMAL"
-	}
+	//
 	// secure_delete overwrites what is deleted; destroying a key relies on it.
-	pragmas := fmt.Sprintf(`PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
-		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;
-		PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864`, sync, cache)
+	// FAST does so only where no page is written for it alone. A longer
+	// write-ahead log has fewer pages encrypted twice.
+	sync, deletion, log := "EXTRA", "ON", 2000
+	if opts.Relaxed {
+		sync, deletion, log = "NORMAL", "FAST", 8000
+	}
+	pragmas := fmt.Sprintf(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
+		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=%s;
+		PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864`, sync, cache, deletion, log)
 	if err := c.Exec(pragmas); err != nil {
 		if errors.Is(err, sqlite3.NOTADB) {
 			return fmt.Errorf("reading the first page: %w", ErrKey)
@@ -204,6 +207,23 @@ func (d *DB) Truncate(ctx context.Context) error {
 	}
 	if busy != 0 {
 		return errors.New("truncating the write-ahead log: a reader holds it; try again")
+	}
+	return nil
+}
+
+// Shrink gives pages that nothing uses any more back to the file system.
+func (d *DB) Shrink(ctx context.Context) error {
+	c := <-d.writer
+	defer func() { d.writer <- c }()
+	rows, err := c.sql.QueryContext(ctx, "PRAGMA incremental_vacuum")
+	if err != nil {
+		return fmt.Errorf("shrinking the database: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() { // Each step frees a page.
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("shrinking the database: %w", err)
 	}
 	return nil
 }

@@ -18,8 +18,12 @@ func (m *Message) Sender() []Address { return m.first("Sender") }
 // ReplyTo returns the addresses of the first Reply-To field.
 func (m *Message) ReplyTo() []Address { return m.first("Reply-To") }
 
-// To returns the addresses of all To fields.
-func (m *Message) To() []Address { return m.all("To") }
+// To returns the addresses of all To fields. The list is the caller's to read,
+// not to change.
+func (m *Message) To() []Address {
+	m.memo.toOnce.Do(func() { m.memo.to = m.all("To") })
+	return m.memo.to
+}
 
 // Cc returns the addresses of all Cc fields.
 func (m *Message) Cc() []Address { return m.all("Cc") }

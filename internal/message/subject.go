@@ -84,7 +84,7 @@ func cutTag(s string) (string, bool) {
 
 // Snippet returns the first n characters of the text that m's author wrote; see
 // the function Snippet.
-func (m *Message) Snippet(n int) string { return Snippet(m.text(16*n+4096), n) }
+func (m *Message) Snippet(n int) string { return Snippet(m.Text(), n) }
 
 // Snippet returns the first n characters of text on one line: spaces are
 // collapsed and quoted lines, rules and invisible characters left out. Where

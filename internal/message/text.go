@@ -12,9 +12,12 @@ const maxHTML = 8 << 20
 // Text returns what a person reads: the plain text parts, else the HTML turned
 // into text, and messages inside after a block of their header. Attachments
 // are left out. Lines end with LF; what is past MaxText is cut off.
-func (m *Message) Text() string { return m.text(MaxText) }
+func (m *Message) Text() string {
+	m.memo.textOnce.Do(func() { m.memo.text = m.reading(MaxText) })
+	return m.memo.text
+}
 
-func (m *Message) text(limit int) string {
+func (m *Message) reading(limit int) string {
 	w := textWriter{limit: limit, html: maxHTML}
 	w.out = make([]byte, 0, min(limit, m.Root.End-m.Root.BodyStart+64))
 	w.part(m.Root, true)

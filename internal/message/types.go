@@ -12,6 +12,8 @@
 // Message is read-only after Parse and may be used by several goroutines.
 package message
 
+import "sync"
+
 // Bounds on the structure of one message, those nested in it included.
 const (
 	// MaxDepth is how deeply parts may nest.
@@ -38,6 +40,14 @@ type Message struct {
 
 	raw     []byte // what offsets point into
 	charset string // first charset that a text part names; explains raw 8-bit header bytes
+	memo    memo
+}
+
+// memo keeps what several readers of one message ask for and is dear to make.
+type memo struct {
+	textOnce, toOnce sync.Once
+	text             string
+	to               []Address
 }
 
 // Raw returns the bytes that the message's offsets point into: those given to

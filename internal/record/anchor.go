@@ -35,24 +35,40 @@ func newAnchors(paths []string, s *signer, log *slog.Logger) *anchors {
 	return &anchors{paths: paths, signer: s, log: log}
 }
 
+// anchorFile is an anchor as it was found: its bytes, or why it can't be read.
+type anchorFile struct {
+	path string
+	note []byte
+	err  error
+}
+
+// readAnchors reads the anchors that there are. Read them before the head that
+// they are compared with: another process may be appending, and then they are
+// ahead of a head that was read earlier.
+func readAnchors(paths []string) (found []anchorFile) {
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			found = append(found, anchorFile{path, b, err})
+		}
+	}
+	return found
+}
+
 // check compares the anchors with the register and returns an error that wraps
 // ErrBehind if one is ahead of it or contradicts it. A missing anchor is not an
 // error: it is written with the next entry.
-func (a *anchors) check(tx *db.Tx, h head) error {
-	for _, path := range a.paths {
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+func (a *anchors) check(tx *db.Tx, h head, found []anchorFile) error {
+	for _, f := range found {
+		if f.err != nil {
+			return fmt.Errorf("reading anchor %s: %w: %w", f.path, f.err, ErrBehind)
 		}
+		c, err := a.signer.open(f.note)
 		if err != nil {
-			return fmt.Errorf("reading anchor %s: %w: %w", path, err, ErrBehind)
-		}
-		c, err := a.signer.open(b)
-		if err != nil {
-			return fmt.Errorf("anchor %s is not a checkpoint of this register: %w: %w", path, err, ErrBehind)
+			return fmt.Errorf("anchor %s is not a checkpoint of this register: %w: %w", f.path, err, ErrBehind)
 		}
 		if err := compare(tx, h, c); err != nil {
-			return fmt.Errorf("anchor %s: %w", path, err)
+			return fmt.Errorf("anchor %s: %w", f.path, err)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ func draftOf(i int) record.Draft {
 	if i >= detailFrom {
 		return record.Draft{Kind: sijill.Imported, Actor: "import", Holders: []int64{1}, Detail: map[string]int{"letter": i}}
 	}
-	d := captured(i, int64(1+i%3))
+	d := captured(i, int64(1+i%2))
 	d.Once = i >= onceFrom
 	return d
 }
@@ -58,6 +58,9 @@ func (o *office) send(ctx context.Context, letters ...int) {
 			defer o.mu.Unlock()
 			o.tries[i]++
 			if err != nil {
+				if !o.m.Armed {
+					o.t.Errorf("letter %d was refused by sound disks: %v", i, err)
+				}
 				return
 			}
 			if was, ok := o.promised[i]; ok && (was.Entry != rc.Entry || i < onceFrom) {
@@ -68,7 +71,9 @@ func (o *office) send(ctx context.Context, letters ...int) {
 			if size <= rc.Entry {
 				o.t.Errorf("entry %d was promised at size %d", rc.Entry, size)
 			}
-			o.notes = append(o.notes, note)
+			if n := len(o.notes); n == 0 || !bytes.Equal(o.notes[n-1], note) {
+				o.notes = append(o.notes, note)
+			}
 		})
 	}
 	wg.Wait()
@@ -80,12 +85,11 @@ func (o *office) work(ctx context.Context) {
 		return
 	}
 	o.send(ctx, 1)
-	o.send(ctx, 2, 3, 4, 5)
-	o.send(ctx, onceFrom, onceFrom, 6)
+	o.send(ctx, 2, 3, onceFrom, onceFrom)
 	_ = o.m.Register.Save(ctx, "import", []byte("halfway"))
 	o.send(ctx, onceFrom, detailFrom)
 	_ = o.m.DB.Truncate(ctx)
-	o.send(ctx, 7, 8, 9)
+	o.send(ctx, 4, 5)
 }
 
 // heal makes the disks good again: without a restart when nothing stopped.
@@ -142,6 +146,12 @@ func (o *office) check(ctx context.Context) {
 			o.t.Errorf("letter %d was sent %d times and is there %d times", i, o.tries[i], len(at))
 		}
 	}
+}
+
+// audit has the register audited, which must continue every checkpoint that was
+// published.
+func (o *office) audit(ctx context.Context) {
+	o.t.Helper()
 	r, err := o.m.Audit(ctx, o.notes...)
 	if err != nil {
 		o.t.Fatal(err)
@@ -217,8 +227,9 @@ func TestFaults(t *testing.T) {
 		}
 		o.send(ctx, 50)
 		o.check(ctx)
-		if len(o.promised) == 0 || o.promised[50] == (record.Receipt{}) {
-			t.Error("nothing was promised")
+		o.audit(ctx)
+		if o.promised[50] == (record.Receipt{}) {
+			t.Error("the register does not go on")
 		}
 	})
 }
@@ -245,11 +256,14 @@ func TestFaultsOfCreation(t *testing.T) {
 		}
 		o := newOffice(t, m)
 		defer func() { m.Close() }()
-		o.work(ctx)
+		if err := m.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		o.send(ctx, 1, detailFrom)
 		o.check(ctx)
-		if len(o.promised) != 11 {
+		o.audit(ctx)
+		if len(o.promised) != 2 {
 			t.Errorf("%d letters were promised", len(o.promised))
 		}
 	})
 }
-

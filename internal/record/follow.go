@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"time"
 
 	"sijill/internal/db"
@@ -148,21 +149,34 @@ func (f *Follower) lowest(ctx context.Context) (int64, map[string]int64, error) 
 	return low, next, nil
 }
 
+// How long Run waits before it tries again what has failed: longer each time.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = time.Minute
+)
+
 // Run keeps the projections up to date until ctx is done, which is no error.
+// What fails, for want of space perhaps, is said in the log and tried again: mail
+// is accepted meanwhile, and only finding it must wait.
 func (f *Follower) Run(ctx context.Context) error {
 	release, err := f.take(ctx, true)
 	if err != nil {
 		return ignoreDone(ctx, err)
 	}
 	defer release()
-	for {
-		if err := f.work(ctx); err != nil {
-			return ignoreDone(ctx, err)
+	pause := firstPause
+	for ctx.Err() == nil {
+		if err = f.work(ctx); err == nil {
+			pause = firstPause
+			err = f.wait(ctx)
 		}
-		if err := f.wait(ctx); err != nil {
-			return ignoreDone(ctx, err)
+		if err != nil && ctx.Err() == nil {
+			f.r.opts.Log.Error("the projections are behind; trying again", "error", err)
+			_ = sleep(ctx, pause)
+			pause = min(2*pause, lastPause)
 		}
 	}
+	return nil
 }
 
 func ignoreDone(ctx context.Context, err error) error {
@@ -258,9 +272,10 @@ func (f *Follower) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan *applied, 1)
+	seen := maps.Clone(next) // next moves on while batches are prepared.
 	go func() {
 		defer close(batches)
-		f.produce(ctx, low, next, batches)
+		f.produce(ctx, low, seen, batches)
 	}()
 	for b := range batches {
 		if b.err == nil {
@@ -306,11 +321,20 @@ func (f *Follower) apply(ctx context.Context, b *applied, next map[string]int64)
 // process has reset the projection.
 var errReset = errors.New("the projection was reset meanwhile")
 
-// expect makes sure that a projection's cursor is at next.
+// ErrVersion says that a program of another version has made a projection its
+// own while this one ran: rows of both must not mix.
+var ErrVersion = errors.New("another version of the program keeps the projection now: restart this one")
+
+// expect makes sure that a projection's cursor is at next, and still that of
+// our version.
 func (f *Follower) expect(tx *db.Tx, p Projection, next int64) error {
 	var at int64
-	if err := tx.One("SELECT next FROM cursor WHERE projection = ?", []any{p.Name()}, &at); err != nil {
+	var version int
+	if err := tx.One("SELECT next, version FROM cursor WHERE projection = ?", []any{p.Name()}, &at, &version); err != nil {
 		return fmt.Errorf("reading the cursor of %s: %w", p.Name(), err)
+	}
+	if version != p.Version() {
+		return fmt.Errorf("%s: %w", p.Name(), ErrVersion)
 	}
 	if at != next {
 		return fmt.Errorf("%s: %w", p.Name(), errReset)

@@ -25,7 +25,7 @@ func (r *recent) put(entry int64, c *Content) {
 	r.items[entry] = c
 	r.order = append(r.order, entry)
 	r.used += cost(c)
-	for r.used > r.limit && len(r.order) > 0 {
+	for len(r.order) > 0 && (r.used > r.limit || r.items[r.order[0]] == nil) {
 		r.drop(r.order[0])
 		r.order = r.order[1:]
 	}

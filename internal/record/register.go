@@ -150,6 +150,7 @@ func Open(ctx context.Context, opts Options) (*Register, error) {
 
 // load reads the head, the keys and the right edge of the tree.
 func (r *Register) load(ctx context.Context) error {
+	found := readAnchors(r.opts.Anchors)
 	return r.opts.DB.Read(ctx, func(tx *db.Tx) error {
 		h, err := readHead(tx)
 		if err != nil {
@@ -163,7 +164,7 @@ func (r *Register) load(ctx context.Context) error {
 		}
 		r.size, r.note = h.size, h.note
 		r.anchors = newAnchors(r.opts.Anchors, r.signer, r.opts.Log)
-		r.behind = r.anchors.check(tx, h)
+		r.behind = r.anchors.check(tx, h, found)
 		return nil
 	})
 }

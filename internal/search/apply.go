@@ -31,7 +31,7 @@ func (s *Search) Apply(_ context.Context, tx *db.Tx, items []*record.Item, prepa
 	if err != nil || len(docs) == 0 {
 		return err
 	}
-	if err := number(tx, docs); err != nil {
+	if err := s.number(tx, docs); err != nil {
 		return fmt.Errorf("numbering documents: %w", err)
 	}
 	if err := noteHolders(tx, docs); err != nil {
@@ -86,27 +86,54 @@ func documents(tx *db.Tx, items []*record.Item, prepared []any) ([]*document, er
 
 // number gives documents their numbers: the sort date in unix seconds or, where
 // that is taken, the next free number.
-func number(tx *db.Tx, docs []*document) error {
+func (s *Search) number(tx *db.Tx, docs []*document) error {
 	last, spill := int64(-1), int64(0)
 	for _, d := range docs {
-		d.doc = max(dateOf(d.row), last+1)
-		for {
-			n, err := tx.Exec(`INSERT INTO search_doc (doc, row, entry, size) VALUES (?, ?, ?, ?)
-				ON CONFLICT (doc) DO NOTHING`, d.doc, d.row, d.entry, d.size)
-			if err != nil {
-				return err
-			}
-			if n == 1 {
-				break
-			}
-			if d.doc, err = nextFree(tx, d.doc); err != nil {
-				return err
-			}
+		if err := s.taken.place(tx, d, last+1); err != nil {
+			return err
 		}
 		last, spill = d.doc, max(spill, d.doc-dateOf(d.row))
 	}
 	_, err := tx.Exec("UPDATE search_spill SET seconds = ? WHERE seconds < ?", spill, spill)
 	return err
+}
+
+// run is a stretch of numbers, from first to before next, all of which are
+// taken: many messages bear the same second when a day is busy. It is only a
+// hint where to look; after a transaction that failed, it may skip numbers that
+// are free.
+type run struct{ first, next int64 }
+
+// place inserts a document under the first free number from its date on, and
+// not below least.
+func (r *run) place(tx *db.Tx, d *document, least int64) error {
+	d.doc = r.skip(max(dateOf(d.row), least))
+	for {
+		n, err := tx.Exec(`INSERT INTO search_doc (doc, row, entry, size) VALUES (?, ?, ?, ?)
+			ON CONFLICT (doc) DO NOTHING`, d.doc, d.row, d.entry, d.size)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			break
+		}
+		free, err := nextFree(tx, d.doc)
+		if err != nil {
+			return err
+		}
+		*r, d.doc = run{d.doc, free}, free
+	}
+	if d.doc == r.next {
+		r.next++
+	}
+	return nil
+}
+
+func (r *run) skip(doc int64) int64 {
+	if r.first <= doc && doc < r.next {
+		return r.next
+	}
+	return doc
 }
 
 // noteHolders keeps the list of accounts that hold anything. It is there before
@@ -191,6 +218,7 @@ func (s *Search) Purge(_ context.Context, tx *db.Tx) error {
 
 // Reset forgets all rows.
 func (s *Search) Reset(_ context.Context, tx *db.Tx) error {
+	s.taken = run{}
 	for _, q := range []string{
 		"INSERT INTO search_text (search_text) VALUES ('delete-all')",
 		"DELETE FROM search_doc",

@@ -46,6 +46,7 @@ type Search struct {
 	mail  *mailbox.Mailbox
 	open  func(ctx context.Context, entry int64) (*record.Item, error)
 	clock func() time.Time
+	taken run // Used by Apply alone, which has the database's writer to itself.
 }
 
 // New makes the search whose tables are in d, beside those of m. open gives the

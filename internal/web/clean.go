@@ -26,9 +26,6 @@ type cleaned struct {
 
 var colour = regexp.MustCompile(`^(?i:#[0-9a-f]{3,8}|[a-z]{3,22}|rgba?\([0-9., %]{3,40}\))$`)
 
-// length is a size that can't push content out of sight: no minus sign.
-var length = regexp.MustCompile(`^(?i:[0-9.]{1,6}(px|pt|em|rem|%|ex)?|auto|0)( (?i:[0-9.]{1,6}(px|pt|em|rem|%|ex)?|auto|0)){0,3}$`)
-
 func newCleaner() *cleaner {
 	p := bluemonday.NewPolicy()
 	p.AllowElements("a", "abbr", "address", "article", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite",
@@ -51,22 +48,8 @@ func newCleaner() *cleaner {
 	p.AllowURLSchemes("http", "https", "mailto", "cid")
 	p.AllowRelativeURLs(false)
 	p.RequireParseableURLs(true)
-	allowStyles(p)
+	p.AllowAttrs("style").Globally() // Judged in style.go.
 	return &cleaner{policy: p}
-}
-
-// allowStyles names the styles that may stay. None of their values can hold an
-// address: url() isn't among what they match.
-func allowStyles(p *bluemonday.Policy) {
-	p.AllowStyles("color", "background-color", "background", "border-color").Matching(colour).Globally()
-	p.AllowStyles("margin", "margin-top", "margin-bottom", "padding", "padding-top", "padding-bottom", "padding-left",
-		"padding-right", "width", "max-width", "height", "border-radius", "border-width", "text-indent").Matching(length).Globally()
-	p.AllowStyles("font-weight", "font-style", "text-decoration", "text-align", "vertical-align", "direction",
-		"border-collapse", "white-space", "text-transform", "list-style-type", "display").
-		Matching(regexp.MustCompile(`^(?i:[a-z-]{2,20}|[1-9]00)$`)).Globally()
-	p.AllowStyles("font-size", "line-height").Matching(regexp.MustCompile(`^(?i:[0-9.]{1,5}(px|pt|em|rem|%)?|[a-z-]{5,8})$`)).Globally()
-	p.AllowStyles("border", "border-top", "border-bottom", "border-left", "border-right").
-		Matching(regexp.MustCompile(`^(?i:[0-9.]{1,4}(px|pt)? (solid|dashed|dotted|double)( (#[0-9a-f]{3,8}|[a-z]{3,22}))?|none|0)$`)).Globally()
 }
 
 // clean makes source safe. Remote images stay only when images is true. inline
@@ -88,7 +71,9 @@ func (c *cleaner) clean(source string, images bool, inline func(cid string) stri
 			continue
 		}
 		t := z.Token()
-		plainStyle(&t)
+		if style := safeStyle(take(&t, "style")); style != "" {
+			t.Attr = append(t.Attr, html.Attribute{Key: "style", Val: style})
+		}
 		out.styled = out.styled || setsColour(t)
 		switch t.Data {
 		case "img":
@@ -97,17 +82,6 @@ func (c *cleaner) clean(source string, images bool, inline func(cid string) stri
 			link(&t)
 		}
 		b.WriteString(t.String())
-	}
-}
-
-// plainStyle takes a style away that has an escape in it. The policy judges what
-// it thinks the escape stands for, a browser what it really does.
-func plainStyle(t *html.Token) {
-	for _, a := range t.Attr {
-		if a.Key == "style" && strings.ContainsAny(a.Val, `\@<>`) {
-			take(t, "style")
-			return
-		}
 	}
 }
 

@@ -26,6 +26,7 @@ var phrases = map[string]struct{ dir, inbox, sealed, entry, genuine, altered str
 // TestReading does at a desk what people do all day, in both languages: sign
 // in, open, move by keys, search, come back.
 func TestReading(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	b := browse(t, o.URL)
 	for lang, say := range phrases {
@@ -82,6 +83,7 @@ func TestReading(t *testing.T) {
 
 // TestPhone: one pane at a time, and every place within reach of the thumb.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	b := browse(t, o.URL)
 	for lang := range phrases {
@@ -110,6 +112,7 @@ func TestPhone(t *testing.T) {
 
 // TestWithoutScript: reading needs none.
 func TestWithoutScript(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	b := browse(t, o.URL)
 	b.device(1280, 800, false)
@@ -138,6 +141,7 @@ func TestWithoutScript(t *testing.T) {
 // TestHostileMail opens a message that tries everything to be noticed or run.
 // The canary counts who calls; nobody may before its images are asked for.
 func TestHostileMail(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int64
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -191,6 +195,7 @@ func TestHostileMail(t *testing.T) {
 // TestVerifyInPage has the browser check a message, then one that the server
 // altered, then one under another register's key.
 func TestVerifyInPage(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	b := browse(t, o.URL)
 	entry := o.entry(t, "budget-1@")
@@ -252,6 +257,7 @@ func TestVerifyInPage(t *testing.T) {
 // TestAccessible has axe-core look at every page, in both languages, at the desk
 // and on the phone, in light and in dark.
 func TestAccessible(t *testing.T) {
+	t.Parallel()
 	axe, err := os.ReadFile("../../node_modules/axe-core/axe.min.js")
 	if err != nil {
 		t.Skip("no axe-core here (npm ci brings it): the pages are not checked for accessibility")

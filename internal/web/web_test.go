@@ -73,6 +73,7 @@ func private(entry int64) []string {
 }
 
 func TestStrangersSeeNothing(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := still(newClient(t))
 	for _, path := range append(private(o.entry(t, "<prize@")), "/", "/f/1", "/folders", "/search?q=budget", "/rows?f=1") {
@@ -93,6 +94,7 @@ func TestStrangersSeeNothing(t *testing.T) {
 }
 
 func TestAccountsSeeOnlyTheirOwn(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	hers := o.signIn(t, noura)
 	theirs := o.signIn(t, records)
@@ -128,6 +130,7 @@ func TestAccountsSeeOnlyTheirOwn(t *testing.T) {
 }
 
 func TestSignIn(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := still(newClient(t))
 	wrong := post(t, c, o.URL+"/sign-in", url.Values{"address": {records}, "password": {"nope"}}, "Accept-Language", "en")
@@ -161,6 +164,7 @@ func TestSignIn(t *testing.T) {
 }
 
 func TestTooManyTries(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	for lang, word := range map[string]string{"ar": "محاولات كثيرة", "en": "Too many tries"} {
 		c := newClient(t)
@@ -180,6 +184,7 @@ func TestTooManyTries(t *testing.T) {
 }
 
 func TestSecureCookie(t *testing.T) {
+	t.Parallel()
 	s := &site{Config: Config{Secure: true}}
 	w := newRecorder()
 	s.setSession(w, "token")
@@ -192,6 +197,7 @@ func TestSecureCookie(t *testing.T) {
 }
 
 func TestOtherSitesCantPost(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	for _, h := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
@@ -208,6 +214,7 @@ func TestOtherSitesCantPost(t *testing.T) {
 }
 
 func TestEveryAnswerIsProtected(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	prize := o.entry(t, "<prize@")
@@ -233,6 +240,7 @@ func TestEveryAnswerIsProtected(t *testing.T) {
 }
 
 func TestOriginalAndProof(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	keys, err := sijill.ParseKeys(recordsOf{o}.Key())
@@ -263,6 +271,7 @@ func TestOriginalAndProof(t *testing.T) {
 }
 
 func TestAttachments(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	offer, prize := o.entry(t, "offer-2027"), o.entry(t, "<prize@")
@@ -294,6 +303,7 @@ func TestAttachments(t *testing.T) {
 }
 
 func TestImagesAreAskedForOnThePage(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	mine, another := o.signIn(t, records), o.signIn(t, records)
 	at := fmt.Sprintf("%s/m/%d", o.URL, o.entry(t, "<gazette-48@"))
@@ -320,6 +330,7 @@ func TestImagesAreAskedForOnThePage(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	first := get(t, c, o.URL+"/")
@@ -352,6 +363,7 @@ func TestLists(t *testing.T) {
 }
 
 func TestReadAndUnread(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	entry := o.entry(t, "<contract@")
@@ -372,6 +384,7 @@ func TestReadAndUnread(t *testing.T) {
 }
 
 func TestSearchErrorIsShownAtItsPlace(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	for q, want := range map[string]string{
@@ -398,6 +411,7 @@ func (broken) Original(context.Context, int64, int64) ([]byte, message.Envelope,
 }
 
 func TestErrorsAreKeptFromReaders(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := o.signIn(t, records)
 	o.swap(t, broken{recordsOf{o}})
@@ -413,6 +427,7 @@ func TestErrorsAreKeptFromReaders(t *testing.T) {
 }
 
 func TestLanguages(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := newClient(t)
 	if a := get(t, c, o.URL+"/sign-in", "Accept-Language", "en-GB"); !strings.Contains(a.body, `<html lang="en" dir="ltr">`) {
@@ -425,6 +440,7 @@ func TestLanguages(t *testing.T) {
 }
 
 func TestLogIsPublicAndEntriesAreNot(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := newClient(t)
 	if a := get(t, c, o.URL+"/log/checkpoint"); a.body != string(o.books.checkpoint) {
@@ -441,6 +457,7 @@ func TestLogIsPublicAndEntriesAreNot(t *testing.T) {
 }
 
 func TestPeer(t *testing.T) {
+	t.Parallel()
 	s := &site{Config: Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 	for _, c := range []struct{ remote, forwarded, want string }{
 		{"192.0.2.1:5", "", "192.0.2.1"},
@@ -458,6 +475,7 @@ func TestPeer(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	c := newClient(t)
 	if a := get(t, c, o.URL+"/healthz"); a.body != "ok\n" {

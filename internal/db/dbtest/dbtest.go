@@ -42,6 +42,18 @@ type Fault struct {
 	Short bool
 }
 
+// Kind is what an operation does.
+type Kind string
+
+// The kinds of operations.
+const (
+	Create   Kind = "create"
+	Write    Kind = "write"
+	Truncate Kind = "truncate" // Or make longer.
+	Sync     Kind = "sync"
+	Remove   Kind = "remove"
+)
+
 // Disk is a layer over the files of the operating system that knows what of
 // them is durable. It may be used by several databases and goroutines.
 type Disk struct {
@@ -50,6 +62,7 @@ type Disk struct {
 	mu      sync.Mutex // Guards what follows.
 	random  *rand.Rand
 	ops     int
+	kinds   []Kind // Of the operations.
 	fault   *Fault
 	stopped bool // Nothing works until Restart.
 	crashed bool // The machine stopped, not only the process.
@@ -131,6 +144,13 @@ func (d *Disk) Ops() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ops
+}
+
+// Kind tells what an operation was, counted from 1.
+func (d *Disk) Kind(op int) Kind {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kinds[op-1]
 }
 
 // Stopped tells whether a fault, Crash or Kill has stopped everything.

@@ -13,12 +13,13 @@ import (
 // step counts an operation and returns the fault that strikes it, if any. Of an
 // operation during which the machine stops, partly notes what may be left.
 // After it d.mu is held; the caller calls done.
-func (d *Disk) step(epoch int, partly func()) (f *Fault, done func(), err error) {
+func (d *Disk) step(epoch int, kind Kind, partly func()) (f *Fault, done func(), err error) {
 	d.mu.Lock()
 	if d.stopped || epoch != d.epoch {
 		return nil, d.mu.Unlock, ErrCrashed
 	}
 	d.ops++
+	d.kinds = append(d.kinds, kind)
 	f = d.fault
 	if f == nil || d.ops < f.Op || d.ops > f.Op && !f.Lasting {
 		return nil, d.mu.Unlock, nil
@@ -78,7 +79,7 @@ func (l layer) Delete(name string, syncDir bool) error {
 	l.d.mu.Lock()
 	epoch := l.d.epoch
 	l.d.mu.Unlock()
-	_, done, err := l.d.step(epoch, func() { n.exists = false })
+	_, done, err := l.d.step(epoch, Remove, func() { n.exists = false })
 	defer done()
 	if err != nil {
 		return pathError("remove", name, err)
@@ -123,7 +124,7 @@ func (l layer) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, v
 }
 
 func (l layer) create(name string, n *inode, epoch int) error {
-	_, done, err := l.d.step(epoch, func() { n.born() })
+	_, done, err := l.d.step(epoch, Create, func() { n.born() })
 	defer done()
 	if err != nil {
 		return pathError("open", name, err)
@@ -161,10 +162,9 @@ type file struct {
 	epoch int
 }
 
-// change does an operation that changes the file, or lets it fail.
-func (f *file) change(op string, c change, do func() error) error {
-	c.data = slices.Clone(c.data)
-	_, done, err := f.d.step(f.epoch, func() { f.n.pending = append(f.n.pending, c) })
+// resize changes the length of the file, or lets that fail.
+func (f *file) resize(op string, c change, do func() error) error {
+	_, done, err := f.d.step(f.epoch, Truncate, func() { f.n.pending = append(f.n.pending, c) })
 	defer done()
 	if err != nil {
 		return pathError(op, f.name, err)
@@ -182,7 +182,7 @@ func (f *file) ReadAt(b []byte, offset int64) (int, error) {
 
 func (f *file) WriteAt(b []byte, offset int64) (n int, err error) {
 	c := change{offset: offset, data: slices.Clone(b)}
-	fault, done, err := f.d.step(f.epoch, func() { f.n.pending = append(f.n.pending, c) })
+	fault, done, err := f.d.step(f.epoch, Write, func() { f.n.pending = append(f.n.pending, c) })
 	defer done()
 	if err != nil {
 		if size, _ := f.File.Size(); fault != nil && fault.Err != nil && fault.Short && offset >= size {
@@ -197,7 +197,7 @@ func (f *file) WriteAt(b []byte, offset int64) (n int, err error) {
 }
 
 func (f *file) Truncate(size int64) error {
-	return f.change("truncate", change{size: size}, func() error { return f.File.Truncate(size) })
+	return f.resize("truncate", change{size: size}, func() error { return f.File.Truncate(size) })
 }
 
 // SizeHint implements vfs.FileSizeHint: it makes the file longer.
@@ -206,14 +206,14 @@ func (f *file) SizeHint(size int64) error {
 	if err != nil || size <= now {
 		return err
 	}
-	return f.change("allocate", change{size: size}, func() error { return f.File.Truncate(size) })
+	return f.resize("allocate", change{size: size}, func() error { return f.File.Truncate(size) })
 }
 
 // Sync makes the content durable, without troubling the real disk. One that
 // fails forgets what it should have written, shows it to readers until the next
 // crash, and succeeds when it is called again: so do kernels.
 func (f *file) Sync(vfs.SyncFlag) error {
-	_, done, err := f.d.step(f.epoch, nil)
+	_, done, err := f.d.step(f.epoch, Sync, nil)
 	defer done()
 	if f.d.stopped { // What a crash left is settled.
 		return pathError("sync", f.name, ErrCrashed)

@@ -19,6 +19,7 @@ type Machine struct {
 	Segments *blobtest.Disk
 	Database *dbtest.Disk
 	Options  Options
+	Armed    bool // A fault was injected.
 }
 
 // Part names one of the two disks.
@@ -51,6 +52,7 @@ func NewMachine(t testing.TB, seed uint64) *Machine {
 
 // Inject arms one fault, in place of any other.
 func (m *Machine) Inject(f Fault) {
+	m.Armed = true
 	if f.Part == Database {
 		m.Database.Inject(f.Fault)
 		return
@@ -83,10 +85,11 @@ func (m *Machine) Start(ctx context.Context) error { return m.Open(ctx, m.Option
 
 // EachFault finds out how many operations run needs on sound disks, and runs it
 // again on a new machine for every one of them and each way in which it can go
-// wrong: failing once or from then on, with EIO or ENOSPC and a write cut
-// short, with the machine stopping, and with the process stopping. every makes
-// it take only one in so many operations. make gives a new machine; run has to
-// put up with errors and to check what was promised to it.
+// wrong: failing once with EIO, from then on with ENOSPC and a write cut short,
+// with the machine stopping, and with the process stopping. Pages are written
+// by the hundred, so that their ways take turns, except the machine's stop.
+// every makes it take only one in so many operations. run has to put up with
+// errors and to check what was promised to it.
 func EachFault(t *testing.T, every int, newMachine func(t *testing.T, seed uint64) *Machine, run func(t *testing.T, m *Machine)) {
 	t.Helper()
 	sound := newMachine(t, 0)
@@ -96,15 +99,17 @@ func EachFault(t *testing.T, every int, newMachine func(t *testing.T, seed uint6
 		t.Fatal("fails on sound disks")
 	}
 	for part, ops := range sound.Ops() {
+		t.Logf("%s: %d operations", part, ops-before[part])
 		for op := 1; op <= ops-before[part]; op += every {
+			page := part == Database && sound.Database.Kind(before[part]+op) == dbtest.Write
 			for i, w := range ways {
-				if w.fault.Kill && part == Segments {
-					continue // The same as at the next operation of the database.
+				if part == Segments && w.fault.Kill || page && w.turn >= 0 && w.turn != op%3 {
+					continue
 				}
-				f := Fault{Part: part, Fault: w.fault}
 				t.Run(string(part)+"/"+w.name, func(t *testing.T) {
 					t.Parallel()
 					m := newMachine(t, uint64(op*len(ways)+i))
+					f := Fault{Part: part, Fault: w.fault}
 					f.Op = op + m.Ops()[part]
 					m.Inject(f)
 					run(t, m)
@@ -117,16 +122,16 @@ func EachFault(t *testing.T, every int, newMachine func(t *testing.T, seed uint6
 	}
 }
 
+// ways are how an operation goes wrong. turn says when it is a way's turn.
 var ways = []struct {
 	name  string
 	fault dbtest.Fault
+	turn  int
 }{
-	{"EIO", dbtest.Fault{Err: syscall.EIO}},
-	{"EIO lasting", dbtest.Fault{Err: syscall.EIO, Lasting: true}},
-	{"ENOSPC", dbtest.Fault{Err: syscall.ENOSPC, Short: true}},
-	{"ENOSPC lasting", dbtest.Fault{Err: syscall.ENOSPC, Short: true, Lasting: true}},
-	{"crash", dbtest.Fault{}},
-	{"kill", dbtest.Fault{Kill: true}},
+	{"EIO", dbtest.Fault{Err: syscall.EIO}, 0},
+	{"ENOSPC lasting", dbtest.Fault{Err: syscall.ENOSPC, Short: true, Lasting: true}, 1},
+	{"kill", dbtest.Fault{Kill: true}, 2}, // Of segments: the same as at the next operation of the database.
+	{"crash", dbtest.Fault{}, -1},
 }
 
 // watched is the disk of the segments. It stops the database with it.

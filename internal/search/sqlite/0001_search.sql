@@ -13,7 +13,7 @@ CREATE VIRTUAL TABLE search_text USING fts5 (
 	content = '', contentless_delete = 1, tokenize = "ascii tokenchars '=@.-_+'"
 );
 -- Fewer, larger segments: less rewriting for a little more work per query.
-INSERT INTO search_text (search_text, rank) VALUES ('automerge', 8);
+INSERT INTO search_text (search_text, rank) VALUES ('automerge', 16);
 INSERT INTO search_text (search_text, rank) VALUES ('hashsize', 4194304);
 
 -- The index read word by word, for checking it.
