@@ -201,6 +201,11 @@ func (h *home) serve(args ...string) *running {
 		r.err = r.cmd.Wait()
 		close(r.ended)
 	}()
+	h.Cleanup(func() {
+		if said := r.log.String(); h.Failed() {
+			h.Logf("the server said, at last:\n%s", said[max(0, len(said)-2000):])
+		}
+	})
 	late := time.After(patience)
 	for r.smtp == "" || r.http == "" {
 		select {

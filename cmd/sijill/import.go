@@ -11,6 +11,7 @@ import (
 
 	"sijill/internal/db"
 	"sijill/internal/intake"
+	"sijill/internal/record"
 )
 
 // ImportCmd imports mail.
@@ -46,6 +47,7 @@ const gather = 4000
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
 func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *Globals, out Out) error {
+	before, _ := o.register.Head()
 	fctx, stop := context.WithCancel(ctx)
 	o.follower.Gather(gather)
 	followed := make(chan error, 1)
@@ -62,14 +64,30 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *
 	stop()
 	errs = append(errs, <-followed)
 	if ctx.Err() == nil {
-		errs = append(errs, o.follower.CatchUp(ctx), o.tidy(ctx))
+		errs = append(errs, o.follower.CatchUp(ctx))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return o.tidy(ctx, before)
 }
 
-// tidy makes an index that was written in many batches one, and gives back the
-// room that this frees.
-func (o *office) tidy(ctx context.Context) error {
+// tidy makes one index of one that was written in many batches, and gives back
+// the room that this frees. It takes time in proportion to all mail, and so is
+// done only after an import that brought a good part of it.
+func (o *office) tidy(ctx context.Context, before int64) error {
+	now, _ := o.register.Head()
+	if now-before < now/4 {
+		return nil
+	}
+	release, err := o.follower.Hold(ctx)
+	if errors.Is(err, record.ErrLeased) {
+		return nil // A server is at work on the index; it merges by and by.
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := o.mail.Write(ctx, func(tx *db.Tx) error { return o.search.Purge(ctx, tx) }); err != nil {
 		return err
 	}

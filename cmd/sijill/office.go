@@ -196,7 +196,10 @@ func readKey(g *Globals, c Config, out Out) (vault.ServerKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return key, fmt.Errorf("the server's key is not at %s: bring it back, or name it with --key-file: %w", path, err)
 	}
-	return key, err
+	if err != nil {
+		return key, fmt.Errorf("the server's key at %s: %w", path, err)
+	}
+	return key, nil
 }
 
 // passphrase comes from SIJILL_PASSPHRASE, a systemd credential, or a person.

@@ -42,7 +42,7 @@ func noEntry(err error, n int64, r *record.Register) error {
 
 func (c *ShowCmd) raw(it *record.Item, out Out) error {
 	content, err := it.Content()
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && it.Entry.Kind != sijill.Captured { // Other kinds seal details.
 		return fmt.Errorf("entry %d (%s) has no message that can be opened here", c.Entry, it.Entry.Kind)
 	}
 	if err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 
@@ -30,7 +32,7 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	for _, r := range c.Role {
 		v, err := people.ParseRole(r)
 		if err != nil {
-			return err
+			return fmt.Errorf("--role %s: there are administrator and records-officer: %w", r, err)
 		}
 		role |= v
 	}
@@ -44,10 +46,23 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		a, err := o.people.Add(ctx, people.Account{Name: c.Name, Address: c.Address, Role: role}, password)
 		if err != nil {
-			return err
+			return c.explain(err)
 		}
 		return tellPassword(out, g, a.Address, password, generated)
 	})
+}
+
+// explain says what is wrong with the address of an account to be added.
+func (c *UserAddCmd) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("there is an account with the address %s already", c.Address)
+	case errors.Is(err, people.ErrForeign):
+		return fmt.Errorf("%s is not in a domain of this office: %w", c.Address, err)
+	case errors.Is(err, people.ErrInvalid):
+		return fmt.Errorf("%q can't be the address of an account: %w", c.Address, err)
+	}
+	return err
 }
 
 func tellPassword(out Out, g *Globals, address, password string, generated bool) error {

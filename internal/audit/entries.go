@@ -19,7 +19,8 @@ const batchSize = 512
 // entry is one row of the register with all that belongs to it.
 type entry struct {
 	number int64
-	body   []byte
+	entry  *sijill.Entry
+	body   []byte // Canonical, as it was hashed.
 	ref    *reference
 	keys   []vault.MessageKey
 	err    error // The row can't be read.
@@ -55,8 +56,8 @@ func (a *auditor) entries(ctx context.Context, h head) {
 
 // grow adds an entry to the tree and compares the hashes that are stored.
 func (a *auditor) grow(e entry, stored *storedHashes) {
-	for _, h := range a.tree.add(leafHash(e.body)) {
-		stored.next(h)
+	for level, h := range a.tree.add(leafHash(e.body)) {
+		stored.next(level, e.number>>level, h)
 	}
 	if _, ok := a.roots[e.number+1]; ok {
 		a.roots[e.number+1] = a.tree.root()
@@ -84,7 +85,7 @@ func (a *auditor) read(ctx context.Context, first, n int64) []entry {
 func (a *auditor) query(ctx context.Context, first, n int64) (rows []entry, err error) {
 	err = a.opts.DB.Read(ctx, func(tx *db.Tx) error {
 		last := first + n - 1
-		err := tx.Each("SELECT number, body, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
+		err := tx.Each("SELECT number, compact, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
 			[]any{first, last}, func(r db.Row) error {
 				e, err := scan(r)
 				rows = append(rows, e)
@@ -111,11 +112,19 @@ func (a *auditor) query(ctx context.Context, first, n int64) (rows []entry, err 
 }
 
 func scan(r db.Row) (e entry, err error) {
+	var compact []byte
 	var segment, at, length *int64
-	err = r.Scan(&e.number, &e.body, &segment, &at, &length)
-	if err == nil && segment != nil && at != nil && length != nil {
+	if err := r.Scan(&e.number, &compact, &segment, &at, &length); err != nil {
+		return e, err
+	}
+	if segment != nil && at != nil && length != nil {
 		e.ref = &reference{*segment, *at, *length}
 	}
+	e.entry = &sijill.Entry{}
+	if err := e.entry.UnmarshalBinary(compact); err != nil {
+		return e, err
+	}
+	e.body, err = e.entry.Marshal()
 	return e, err
 }
 
@@ -161,14 +170,10 @@ func (a *auditor) count(number int64, v verdict) {
 }
 
 func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
-	parsed, err := sijill.ParseEntry(e.body)
 	switch {
-	case err != nil:
-		v.problem = err.Error()
+	case e.entry.Message == nil && e.ref == nil:
 		return v
-	case parsed.Message == nil && e.ref == nil:
-		return v
-	case parsed.Message == nil:
+	case e.entry.Message == nil:
 		v.problem = "it has no message but refers to one"
 		return v
 	}
@@ -177,7 +182,7 @@ func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
 		v.problem = "it does not say where its sealed message is"
 		return v
 	}
-	v.problem, v.opened, v.closed = a.message(ctx, e, parsed.Message)
+	v.problem, v.opened, v.closed = a.message(ctx, e, e.entry.Message)
 	return v
 }
 

@@ -133,7 +133,7 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 	if opts.Relaxed {
 		sync, deletion, log = "NORMAL", "FAST", 8000
 	}
-	pragmas := fmt.Sprintf(`PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
+	pragmas := fmt.Sprintf(`PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
 		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=%s;
 		PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864`, sync, cache, deletion, log)
 	if err := c.Exec(pragmas); err != nil {
@@ -167,28 +167,36 @@ func (d *DB) Close() error {
 // when fn returns nil. When Write returns nil the transaction is durable; when
 // it returns an error nothing of it has happened.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	var c *conn
-	select {
-	case c = <-d.writer:
-	case <-ctx.Done():
-		return ctx.Err()
+	c, err := take(ctx, d.writer)
+	if err != nil {
+		return err
 	}
 	defer func() { d.writer <- c }()
 	return c.transact(ctx, "BEGIN IMMEDIATE", fn)
 }
 
+// take waits for a connection, as long as ctx lets it.
+func take(ctx context.Context, from <-chan *conn) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case c := <-from:
+		return c, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // Read runs fn in a transaction that sees one snapshot and must not write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	var c *conn
-	select {
-	case c = <-d.readers:
-	case <-ctx.Done():
-		return ctx.Err()
+	c, err := take(ctx, d.readers)
+	if err != nil {
+		return err
 	}
 	defer func() { d.readers <- c }()
 	if c == nil {
-		var err error
-		if c, err = d.connect(ctx); err != nil {
+		if c, err = d.connectReader(ctx); err != nil {
 			return err
 		}
 	}
@@ -198,10 +206,13 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // Truncate moves all that the write-ahead log holds into the database file and
 // empties the log, so that what was deleted is nowhere on disk any more.
 func (d *DB) Truncate(ctx context.Context) error {
-	c := <-d.writer
+	c, err := take(ctx, d.writer)
+	if err != nil {
+		return fmt.Errorf("truncating the write-ahead log: %w", err)
+	}
 	defer func() { d.writer <- c }()
 	var busy, logged, moved int
-	err := c.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &moved)
+	err = c.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &moved)
 	if err != nil {
 		return fmt.Errorf("truncating the write-ahead log: %w", err)
 	}
@@ -211,18 +222,15 @@ func (d *DB) Truncate(ctx context.Context) error {
 	return nil
 }
 
-// Shrink gives pages that nothing uses any more back to the file system.
+// Shrink rewrites the database file without the room that nothing uses. It takes
+// time and disk in proportion to the whole file.
 func (d *DB) Shrink(ctx context.Context) error {
-	c := <-d.writer
-	defer func() { d.writer <- c }()
-	rows, err := c.sql.QueryContext(ctx, "PRAGMA incremental_vacuum")
+	c, err := take(ctx, d.writer)
 	if err != nil {
 		return fmt.Errorf("shrinking the database: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() { // Each step frees a page.
-	}
-	if err := rows.Err(); err != nil {
+	defer func() { d.writer <- c }()
+	if _, err := c.sql.ExecContext(ctx, "VACUUM"); err != nil {
 		return fmt.Errorf("shrinking the database: %w", err)
 	}
 	return nil
@@ -235,7 +243,10 @@ func (d *DB) Backup(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backing up: %w", fs.ErrExist)
 	}
-	c := <-d.writer // No transaction may be open on the connection that copies.
+	c, err := take(ctx, d.writer) // No transaction may be open on the connection that copies.
+	if err != nil {
+		return fmt.Errorf("backing up: %w", err)
+	}
 	defer func() { d.writer <- c }()
 	into := dsn(path, d.opts) + "&hexkey=" + hex.EncodeToString(d.opts.Key[:])
 	if _, err := c.sql.ExecContext(ctx, "VACUUM INTO ?", into); err != nil {
@@ -281,6 +292,19 @@ func (d *DB) connect(ctx context.Context) (*conn, error) {
 		return nil, fmt.Errorf("connecting to database: %w", err)
 	}
 	return &conn{sql: c, stmts: map[string]*sql.Stmt{}}, nil
+}
+
+// connectReader makes a connection that refuses to write.
+func (d *DB) connectReader(ctx context.Context) (*conn, error) {
+	c, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.exec(context.WithoutCancel(ctx), "PRAGMA query_only=ON"); err != nil {
+		c.close()
+		return nil, fmt.Errorf("connecting to database: %w", err)
+	}
+	return c, nil
 }
 
 // absent turns the driver's word for an absent row into the one that this

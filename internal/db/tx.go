@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 )
 
@@ -41,6 +42,9 @@ func (c *conn) transact(ctx context.Context, begin string, fn func(*Tx) error) e
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
 	if err := c.run(ctx, fn); err != nil {
+		if errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil {
+			err = ctx.Err() // The engine's word for it.
+		}
 		return errors.Join(err, c.rollback(bg))
 	}
 	if err := c.exec(bg, "COMMIT"); err != nil {
@@ -110,6 +114,15 @@ func (c *conn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return s, nil
 }
 
+// keep puts a prepared statement back that was taken out.
+func (c *conn) keep(query string, s *sql.Stmt) {
+	if _, ok := c.stmts[query]; ok {
+		s.Close()
+		return
+	}
+	c.stmts[query] = s
+}
+
 func (c *conn) close() {
 	for _, s := range c.stmts {
 		s.Close()
@@ -160,6 +173,9 @@ func (t *Tx) Each(query string, args []any, fn func(Row) error) error {
 	if err != nil {
 		return err
 	}
+	// While it is read nobody else may use or close it: fn asks queries too.
+	delete(t.c.stmts, query)
+	defer t.c.keep(query, s)
 	rows, err := s.QueryContext(t.ctx, args...)
 	if err != nil {
 		return err

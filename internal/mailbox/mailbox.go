@@ -86,7 +86,7 @@ type Row struct {
 	// From is the author; To is for reading only. Long ones are cut.
 	From             message.Address
 	To               string
-	Subject, Snippet string // Cut to 255 and 200 octets.
+	Subject, Snippet string // Cut to 255 and 168 octets.
 	Size             int64  // Octets as captured.
 	Attachments      int
 	Seen             bool

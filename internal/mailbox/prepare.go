@@ -24,12 +24,12 @@ const (
 	maxAddr    = 254
 	maxTo      = 80
 	maxSubject = 255
-	maxSnippet = 200
+	maxSnippet = 168
 	maxFolder  = 255
 )
 
 // snippetLength is the length of a snippet in characters, whatever their octets.
-const snippetLength = 100
+const snippetLength = 84
 
 // maxReferences is how many Message-IDs of a message count for threads: the
 // first, which began the conversation, and the last ones.

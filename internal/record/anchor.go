@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sys/unix"
 
 	"sijill"
 	"sijill/internal/db"
@@ -29,6 +30,7 @@ type anchors struct {
 	mu      sync.Mutex // Guards what follows.
 	pending []byte
 	timer   bool
+	closed  bool
 }
 
 func newAnchors(paths []string, s *signer, log *slog.Logger) *anchors {
@@ -115,12 +117,31 @@ func (a *anchors) flush() {
 		return
 	}
 	if err := a.write(note); err != nil {
-		a.log.Error("an anchor could not be written", "error", err)
+		a.log.Error("an anchor could not be written; trying again", "error", err)
+		a.again(note)
 	}
 }
 
+// again has a checkpoint written after all, unless a newer one is waiting.
+func (a *anchors) again(note []byte) {
+	a.mu.Lock()
+	waiting := a.pending != nil || a.closed
+	a.mu.Unlock()
+	if !waiting {
+		a.offer(note)
+	}
+}
+
+// close writes the last checkpoint and gives up the timer.
+func (a *anchors) close(note []byte) error {
+	a.mu.Lock()
+	a.pending, a.closed = nil, true
+	a.mu.Unlock()
+	return a.write(note)
+}
+
 // write replaces every anchor that is behind note, durably. It goes on after one
-// has failed. Another process may have written a newer one meanwhile.
+// has failed.
 func (a *anchors) write(note []byte) error {
 	c, err := a.signer.open(note)
 	if err != nil {
@@ -128,32 +149,46 @@ func (a *anchors) write(note []byte) error {
 	}
 	var errs []error
 	for _, path := range a.paths {
-		if old, err := os.ReadFile(path); err == nil {
-			if o, err := a.signer.open(old); err == nil && o.Size >= c.Size {
-				continue
-			}
+		if err := a.replace(path, note, c.Size); err != nil {
+			errs = append(errs, fmt.Errorf("writing anchor: %w", err))
 		}
-		errs = append(errs, replaceFile(path, note))
 	}
 	return errors.Join(errs...)
+}
+
+// replace replaces one anchor unless it knows of more entries than size: another
+// process may have written it meanwhile. The lock is against that one being
+// between the same two steps; a file system without locks only makes it less
+// likely.
+func (a *anchors) replace(path string, note []byte, size int64) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	_ = flock(dir, unix.LOCK_EX)
+	if old, err := os.ReadFile(path); err == nil {
+		if o, err := a.signer.open(old); err == nil && o.Size >= size {
+			return nil
+		}
+	}
+	if err := replaceFile(path, note); err != nil {
+		return err
+	}
+	return dir.Sync()
 }
 
 func replaceFile(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
-		return fmt.Errorf("writing anchor: %w", err)
+		return err
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("writing anchor: %w", errors.Join(err, os.Remove(f.Name())))
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("writing anchor: %w", err)
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

@@ -83,16 +83,11 @@ func (r *Register) Append(ctx context.Context, d Draft) (Receipt, error) {
 	return a.receipt, a.err
 }
 
-func (r *Register) enqueue(ctx context.Context, j *job) (err error) {
-	defer func() {
-		if recover() != nil { // The queue was closed meanwhile.
-			err = ErrClosed
-		}
-	}()
-	select {
-	case <-r.stopped:
+func (r *Register) enqueue(ctx context.Context, j *job) error {
+	r.sending.RLock()
+	defer r.sending.RUnlock()
+	if r.closed {
 		return ErrClosed
-	default:
 	}
 	select {
 	case r.queue <- j:
@@ -116,17 +111,32 @@ func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
 		return nil, err
 	}
 	envelope, msg, err := payload(d)
-	if err != nil || (envelope == nil && msg == nil) {
-		return j, err
-	}
-	if d.Once {
-		j.once = r.digest(d.Holders[0], msg)
-	}
-	j.sealed, err = r.opts.Vault.Seal(ctx, d.Holders, envelope, msg)
 	if err != nil {
-		return nil, fmt.Errorf("sealing: %w", err)
+		return nil, err
+	}
+	if envelope != nil || msg != nil {
+		if j.sealed, err = r.opts.Vault.Seal(ctx, d.Holders, envelope, msg); err != nil {
+			return nil, fmt.Errorf("sealing: %w", err)
+		}
+		if d.Once {
+			j.once = r.digest(d.Holders[0], msg)
+		}
+	}
+	// Tried here, so that a draft that can't become an entry is refused alone
+	// and not with a whole batch. The time is as long at any time.
+	if _, err := j.entry(time.Now()).Marshal(); err != nil {
+		return nil, fmt.Errorf("encoding an entry: %w", err)
 	}
 	return j, nil
+}
+
+// entry is what becomes of a job at a time.
+func (j *job) entry(at time.Time) *sijill.Entry {
+	e := &sijill.Entry{Time: at, Kind: j.draft.Kind, Actor: j.draft.Actor, Accounts: j.accounts, Fields: j.fields}
+	if j.sealed != nil {
+		e.Message = &j.sealed.Public
+	}
+	return e
 }
 
 // fields encodes what stands in the entry. The kinds that come by the thousand

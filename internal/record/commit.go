@@ -104,7 +104,6 @@ type batchWrite struct {
 	receipts []Receipt
 	first    int64 // Number of the first new entry.
 	entries  []*sijill.Entry
-	bodies   [][]byte
 	refs     []blob.Ref // Of fresh; zero without a message.
 	tree     *tree
 	hashes   []tlog.Hash
@@ -161,10 +160,7 @@ func (b *batchWrite) grow(now time.Time) error {
 	}
 	b.hashAt = tlog.StoredHashIndex(0, b.tree.size)
 	for _, j := range b.fresh {
-		e := &sijill.Entry{Time: at, Kind: j.draft.Kind, Actor: j.draft.Actor, Accounts: j.accounts, Fields: j.fields}
-		if j.sealed != nil {
-			e.Message = &j.sealed.Public
-		}
+		e := j.entry(at)
 		body, err := e.Marshal()
 		if err != nil {
 			return fmt.Errorf("encoding an entry: %w", err)
@@ -173,7 +169,7 @@ func (b *batchWrite) grow(now time.Time) error {
 		if err != nil {
 			return fmt.Errorf("growing the tree: %w", err)
 		}
-		b.entries, b.bodies, b.hashes = append(b.entries, e), append(b.bodies, body), append(b.hashes, hashes...)
+		b.entries, b.hashes = append(b.entries, e), append(b.hashes, hashes...)
 	}
 	b.tree.time = at.UnixMicro()
 	return b.tree.settle(b.tree)

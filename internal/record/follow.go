@@ -270,22 +270,27 @@ func (f *Follower) work(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	batches := make(chan *applied, 1)
 	seen := maps.Clone(next) // next moves on while batches are prepared.
 	go func() {
 		defer close(batches)
 		f.produce(ctx, low, seen, batches)
 	}()
-	for b := range batches {
-		if b.err == nil {
-			b.err = f.apply(ctx, b, next)
+	defer func() {
+		cancel()
+		for range batches { // Nothing is prepared any more once work has returned.
 		}
-		if errors.Is(b.err, errReset) {
+	}()
+	for b := range batches {
+		err := b.err
+		if err == nil {
+			err = f.apply(ctx, b, next)
+		}
+		if errors.Is(err, errReset) {
 			return nil // The caller looks at the cursors again.
 		}
-		if b.err != nil {
-			return b.err
+		if err != nil {
+			return err
 		}
 		for _, p := range f.ps {
 			next[p.Name()] = max(next[p.Name()], b.next)

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"sijill/internal/blob"
 	"sijill/internal/db"
 	"sijill/internal/vault"
@@ -29,21 +31,28 @@ func (b *batchWrite) insert(tx *db.Tx) error {
 
 func (b *batchWrite) insertEntries(tx *db.Tx) error {
 	var args []any
-	for i, body := range b.bodies {
+	for i, e := range b.entries {
+		compact, err := e.AppendBinary(nil)
+		if err != nil {
+			return err
+		}
 		ref := b.refs[i]
 		if ref == (blob.Ref{}) {
-			args = append(args, b.first+int64(i), body, nil, nil, nil)
+			args = append(args, b.first+int64(i), compact, nil, nil, nil)
 			continue
 		}
-		args = append(args, b.first+int64(i), body, ref.Segment, ref.Offset, ref.Length)
+		args = append(args, b.first+int64(i), compact, ref.Segment, ref.Offset, ref.Length)
 	}
-	return insertRows(tx, "INSERT INTO entry (number, body, segment, at, length) VALUES ", 5, args)
+	return insertRows(tx, "INSERT INTO entry (number, compact, segment, at, length) VALUES ", 5, args)
 }
 
 func (b *batchWrite) insertHashes(tx *db.Tx) error {
 	args := make([]any, 0, 2*len(b.hashes))
 	for i, h := range b.hashes {
-		args = append(args, b.hashAt+int64(i), h[:])
+		number := b.hashAt + int64(i)
+		if level, _ := tlog.SplitStoredHashIndex(number); level > 0 {
+			args = append(args, number, h[:])
+		}
 	}
 	return insertRows(tx, "INSERT INTO hash (number, hash) VALUES ", 2, args)
 }

@@ -16,15 +16,20 @@ import (
 // row is an entry as the database has it.
 type row struct {
 	number int64
-	body   []byte
+	entry  *sijill.Entry
 	ref    blob.Ref
 	keys   []vault.MessageKey
 }
 
 func scanRow(r db.Row) (e row, err error) {
+	var compact []byte
 	var segment, at, length *int64
-	if err := r.Scan(&e.number, &e.body, &segment, &at, &length); err != nil {
+	if err := r.Scan(&e.number, &compact, &segment, &at, &length); err != nil {
 		return e, err
+	}
+	e.entry = &sijill.Entry{}
+	if err := e.entry.UnmarshalBinary(compact); err != nil {
+		return e, fmt.Errorf("entry %d: %w", e.number, err)
 	}
 	if segment != nil && at != nil && length != nil {
 		e.ref = blob.Ref{Segment: *segment, Offset: *at, Length: *length}
@@ -36,7 +41,7 @@ func scanRow(r db.Row) (e row, err error) {
 func read(tx *db.Tx, first int64, n int) ([]row, error) {
 	rows := make([]row, 0, n)
 	last := first + int64(n) - 1
-	err := tx.Each("SELECT number, body, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
+	err := tx.Each("SELECT number, compact, segment, at, length FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
 		[]any{first, last}, func(r db.Row) error {
 			e, err := scanRow(r)
 			if err == nil && e.number != first+int64(len(rows)) {
@@ -79,10 +84,7 @@ func (r *Register) Item(ctx context.Context, number int64) (*Item, error) {
 
 // item makes an Item of a row; its content is opened when asked for.
 func (r *Register) item(ctx context.Context, e row) (*Item, error) {
-	entry, err := sijill.ParseEntry(e.body)
-	if err != nil {
-		return nil, fmt.Errorf("entry %d: %w", e.number, err)
-	}
+	entry := e.entry
 	var accounts []int64
 	for _, p := range entry.Accounts {
 		a, err := r.holders.account(ctx, r.opts.Accounts, p)

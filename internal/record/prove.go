@@ -34,7 +34,10 @@ func (r *Register) Proof(ctx context.Context, number int64, withEnvelope bool) (
 		if len(rows) == 0 {
 			return fmt.Errorf("entry %d is missing", number)
 		}
-		e, p.Entry, p.Checkpoint = rows[0], rows[0].body, h.note
+		e, p.Checkpoint = rows[0], h.note
+		if p.Entry, err = e.entry.Marshal(); err != nil {
+			return err
+		}
 		p.Inclusion, err = sijill.Inclusion(h.size, number, dbHashes{tx})
 		return err
 	})
@@ -48,11 +51,10 @@ func (r *Register) Proof(ctx context.Context, number int64, withEnvelope bool) (
 }
 
 func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnvelope bool) error {
-	entry, err := sijill.ParseEntry(e.body)
-	if err != nil || entry.Message == nil {
-		return err
+	if e.entry.Message == nil {
+		return nil
 	}
-	o, err := r.unseal(ctx, e, entry)
+	o, err := r.unseal(ctx, e, e.entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Closed to the server: that it is in the register can be proven all the same.
 	}
@@ -69,12 +71,26 @@ func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnv
 // Body gives the bytes of an entry as they are hashed.
 func (r *Register) Body(ctx context.Context, number int64) (body []byte, err error) {
 	err = r.opts.DB.Read(ctx, func(tx *db.Tx) error {
-		return tx.One("SELECT body FROM entry WHERE number = ?", []any{number}, &body)
+		body, err = bodyOf(tx, number)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading entry %d: %w", number, err)
 	}
 	return body, nil
+}
+
+// bodyOf reads the canonical bytes of an entry.
+func bodyOf(tx *db.Tx, number int64) ([]byte, error) {
+	var compact []byte
+	if err := tx.One("SELECT compact FROM entry WHERE number = ?", []any{number}, &compact); err != nil {
+		return nil, err
+	}
+	var e sijill.Entry
+	if err := e.UnmarshalBinary(compact); err != nil {
+		return nil, err
+	}
+	return e.Marshal()
 }
 
 // Tile gives a hash tile (C2SP tlog-tiles) of the register, or a bundle of its
@@ -111,17 +127,16 @@ func within256(t tlog.Tile, size int64) bool {
 }
 
 func bundle(tx *db.Tx, t tlog.Tile) (data []byte, err error) {
-	first := t.N << 8
-	err = tx.Each("SELECT body FROM entry WHERE number BETWEEN ? AND ? ORDER BY number",
-		[]any{first, first + int64(t.W) - 1}, func(row db.Row) error {
-			var body []byte
-			if err := row.Scan(&body); err != nil {
-				return err
-			}
-			data, err = sijill.AppendBundle(data, body)
-			return err
-		})
-	return data, err
+	for i := range int64(t.W) {
+		body, err := bodyOf(tx, t.N<<8+i)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = sijill.AppendBundle(data, body); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
 }
 
 // Tiles names the tiles of a register of size entries, entry bundles last, for

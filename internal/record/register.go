@@ -81,6 +81,9 @@ type Register struct {
 	stop    sync.Once
 	tree    *tree // Owned by the committer.
 
+	sending sync.RWMutex // Held for reading while a draft is handed over; guards closed.
+	closed  bool
+
 	mu     sync.Mutex // Guards what follows.
 	size   int64
 	note   []byte
@@ -198,14 +201,19 @@ func (r *Register) recover(ctx context.Context) error {
 
 // Close appends what has queued, signs off at the anchors and stops.
 func (r *Register) Close() error {
-	r.stop.Do(func() { close(r.queue) })
+	r.stop.Do(func() {
+		r.sending.Lock() // Waits for drafts that are being handed over.
+		r.closed = true
+		r.sending.Unlock()
+		close(r.queue)
+	})
 	<-r.stopped
 	r.mu.Lock()
 	note, behind := r.note, r.behind
 	r.mu.Unlock()
 	var err error
 	if behind == nil {
-		err = r.anchors.write(note)
+		err = r.anchors.close(note)
 	}
 	return errors.Join(err, r.turn.close())
 }

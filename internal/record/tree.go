@@ -106,13 +106,22 @@ func (t *tree) settle(from tlog.HashReader) error {
 	return nil
 }
 
-// dbHashes reads stored hashes in a transaction.
+// dbHashes reads hashes of the tree in a transaction. Those of leaves are made
+// from their entries.
 type dbHashes struct{ tx *db.Tx }
 
 // ReadHashes implements tlog.HashReader.
 func (d dbHashes) ReadHashes(numbers []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(numbers))
 	for i, n := range numbers {
+		if level, entry := tlog.SplitStoredHashIndex(n); level == 0 {
+			body, err := bodyOf(d.tx, entry)
+			if err != nil {
+				return nil, fmt.Errorf("reading entry %d for its hash: %w", entry, err)
+			}
+			out[i] = tlog.RecordHash(body)
+			continue
+		}
 		var b []byte
 		if err := d.tx.One("SELECT hash FROM hash WHERE number = ?", []any{n}, &b); err != nil {
 			return nil, fmt.Errorf("reading tree hash %d: %w", n, err)

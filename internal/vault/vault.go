@@ -182,14 +182,17 @@ func (v *Vault) Open(ctx context.Context, keys []MessageKey, m *sijill.Message, 
 	if sha256.Sum256(ciphertext) != m.Ciphertext {
 		return nil, fmt.Errorf("the sealed bytes are not those of the entry: %w", ErrDamaged)
 	}
-	err := error(ErrClosed)
+	failed := error(ErrClosed)
 	for _, k := range keys {
-		var key [32]byte
-		if key, err = v.unwrap(ctx, k, m.ID); err == nil {
+		key, err := v.unwrap(ctx, k, m.ID)
+		if err == nil {
 			return open(key, m, ciphertext)
 		}
+		if !errors.Is(err, ErrClosed) {
+			failed = err // Damage must not pass for a month that was closed.
+		}
 	}
-	return nil, err
+	return nil, failed
 }
 
 func (v *Vault) unwrap(ctx context.Context, k MessageKey, id sijill.ID) (key [32]byte, err error) {
@@ -219,7 +222,10 @@ func open(key [32]byte, m *sijill.Message, ciphertext []byte) (*Opened, error) {
 	if o.Salt, err = sijill.EnvelopeSalt(key); err != nil {
 		return nil, err
 	}
-	return o, o.check(m)
+	if err := o.check(m); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 func (o *Opened) check(m *sijill.Message) error {

@@ -29,9 +29,25 @@ type tab struct {
 
 type act = chromedp.Action[chromedp.Void]
 
-// browse opens a tab, and skips the test where there's no Chromium.
-func browse(tb testing.TB, home string) *tab {
-	tb.Helper()
+// chromium is the browser that all tests share; each has a tab with cookies of
+// its own. It is started by the first test that wants it.
+var chromium struct {
+	once  sync.Once
+	ctx   context.Context
+	close func()
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if chromium.close != nil {
+		chromium.close()
+	}
+	os.Exit(code)
+}
+
+func startChromium() {
+	c := &chromium
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if p, err := exec.LookPath(name); err == nil {
@@ -40,20 +56,42 @@ func browse(tb testing.TB, home string) *tab {
 		}
 	}
 	if path == "" {
-		tb.Skip("no Chromium here: the pages are not tried in a browser")
+		return
+	}
+	dir, err := os.MkdirTemp("", "sijill-chromium-")
+	if err != nil {
+		c.err = err
+		return
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(tb.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	tb.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
-	tb.Cleanup(func() {
+	c.ctx = ctx
+	c.close = func() {
 		chromedp.Cancel(ctx)
 		cancel()
-	})
+		stop()
+		os.RemoveAll(dir) // What is left is in the system's temporary folder.
+	}
+	c.err = chromedp.Do(ctx)
+}
+
+// browse opens a tab, and skips the test where there's no Chromium.
+func browse(tb testing.TB, home string) *tab {
+	tb.Helper()
+	chromium.once.Do(startChromium)
+	if chromium.err != nil {
+		tb.Fatalf("starting Chromium: %v", chromium.err)
+	}
+	if chromium.ctx == nil {
+		tb.Skip("no Chromium here: the pages are not tried in a browser")
+	}
+	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
+	tb.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
-		tb.Fatalf("starting Chromium: %v", err)
+		tb.Fatalf("opening a tab: %v", err)
 	}
 	b := &tab{TB: tb, ctx: ctx, home: home}
 	if err := chromedp.Listen(ctx, b.listen); err != nil {

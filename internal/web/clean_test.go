@@ -12,7 +12,6 @@ import (
 )
 
 func TestClean(t *testing.T) {
-	t.Parallel()
 	c := newCleaner()
 	inline := func(cid string) string {
 		if cid == "dot@x" {
@@ -98,7 +97,6 @@ func FuzzClean(f *testing.F) {
 // TestCleanIsLinear: no message, however it is built, keeps the server busy. A
 // parser of CSS that was tried here took half a minute for half a megabyte.
 func TestCleanIsLinear(t *testing.T) {
-	t.Parallel()
 	c := newCleaner()
 	for name, source := range map[string]string{
 		"declarations":     `<p style="` + strings.Repeat("color:red;", 100_000) + `">`,
@@ -115,14 +113,13 @@ func TestCleanIsLinear(t *testing.T) {
 	} {
 		begun := time.Now()
 		c.clean(source, false, func(string) string { return "" })
-		if took := time.Since(begun); took > 3*time.Second {
+		if took := time.Since(begun); took > 10*time.Second {
 			t.Errorf("%s: %v for %d bytes", name, took, len(source))
 		}
 	}
 }
 
 func TestSafeName(t *testing.T) {
-	t.Parallel()
 	for in, want := range map[string]string{
 		"offer.pdf": "offer.pdf", "../../etc/passwd": "passwd", `C:\dir\جدول.xlsx`: "جدول.xlsx", "claim\u202efdp.exe": "claimfdp.exe",
 		"a\r\nSet-Cookie: x": "aSet-Cookie x", ".bashrc": "bashrc", "...": "", "": "", "a\x00b": "ab", `q"uote.txt`: "quote.txt",

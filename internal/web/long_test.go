@@ -55,7 +55,6 @@ type noRecords struct{ Records }
 // TestLongList drags the scroller of half a million rows about: wherever it is
 // put, the rows of that place are shown, soon.
 func TestLongList(t *testing.T) {
-	t.Parallel()
 	h, err := New(Config{People: anyone{}, Mailbox: long{}, Search: noFinder{}, Records: noRecords{}, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return now }, Location: time.UTC})
 	if err != nil {

@@ -65,7 +65,9 @@ func (s *site) register(w http.ResponseWriter, r *request) error {
 
 // keyKind names the algorithm of a vkey (C2SP signed-note, signature types).
 func keyKind(vkey string) string {
-	key, err := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey[:min(len(vkey), 320)], '+')+1:])
+	_, rest, _ := strings.Cut(vkey, "+")
+	_, text, _ := strings.Cut(rest, "+")
+	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(key) == 0 {
 		return ""
 	}

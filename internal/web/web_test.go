@@ -2,16 +2,16 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
-
-	"context"
 
 	"sijill"
 	"sijill/internal/message"
@@ -445,6 +445,12 @@ func TestLogIsPublicAndEntriesAreNot(t *testing.T) {
 	c := newClient(t)
 	if a := get(t, c, o.URL+"/log/checkpoint"); a.body != string(o.books.checkpoint) {
 		t.Error("not the checkpoint")
+	}
+	register := html.UnescapeString(get(t, c, o.URL+"/register").body)
+	for _, part := range []string{`aria-label="Ed25519"`, `aria-label="ML-DSA-44"`, origin, strings.TrimSpace(o.books.signers[0].VerifierKey())[:30]} {
+		if !strings.Contains(register, part) {
+			t.Errorf("the register's page lacks %s", part)
+		}
 	}
 	if a := get(t, c, o.URL+fmt.Sprintf("/log/tile/0/000.p/%d", len(o.books.raw))); len(a.body) != 32*len(o.books.raw) || !strings.Contains(a.Header.Get("Cache-Control"), "immutable") {
 		t.Errorf("%s, %d bytes", a.Status, len(a.body))

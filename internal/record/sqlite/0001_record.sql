@@ -1,14 +1,16 @@
--- The register: one row an entry, never changed. segment, at and length say
+-- The register: one row an entry, never changed, in its compact form (the
+-- canonical bytes, which are hashed, follow from it). segment, at and length say
 -- where its ciphertext is; NULL for an entry without a message.
 CREATE TABLE entry (
   number  INTEGER PRIMARY KEY,
-  body    BLOB NOT NULL,
+  compact BLOB NOT NULL,
   segment INTEGER,
   at      INTEGER,
   length  INTEGER
 );
 
--- Hashes of the Merkle tree in the order of golang.org/x/mod/sumdb/tlog.
+-- Hashes of the Merkle tree above its leaves, under the numbers that
+-- golang.org/x/mod/sumdb/tlog gives them. Those of leaves follow from entries.
 CREATE TABLE hash (
   number INTEGER PRIMARY KEY,
   hash   BLOB NOT NULL

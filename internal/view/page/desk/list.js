@@ -38,6 +38,12 @@
   }
 
   function settle() {
+    if (scroll.scrollTop !== seen) return moved(); // It has been moved again; its event is on the way.
+    align();
+  }
+
+  // align puts the scroller where the rows in sight belong.
+  function align() {
     seen = Math.round(top / ratio());
     if (Math.abs(scroll.scrollTop - seen) >= 1) scroll.scrollTop = seen;
     seen = scroll.scrollTop;
@@ -118,7 +124,7 @@
     const y = at * height;
     if (y < top) top = clamp(y);
     else if (y + height > top + scroll.clientHeight) top = clamp(y + height - scroll.clientHeight);
-    settle();
+    align();
     for (let tries = 0; tries < 50; tries++) {
       await fill();
       const li = rows.querySelector(`[data-at="${at}"]`);
@@ -134,7 +140,7 @@
   if (pager) pager.hidden = true;
   const at = Number(scroll.dataset.at);
   top = at > 2 ? clamp((at - 2) * height) : 0;
-  settle();
+  align();
   fill();
   scroll.addEventListener("scroll", moved, { passive: true });
   new ResizeObserver(() => { top = clamp(top); put(); fill(); }).observe(scroll);
