@@ -46,7 +46,7 @@ var (
 			zstd.WithEncoderCRC(false), // the cipher and the commitment both check the bytes
 			zstd.WithWindowSize(maxWindow),
 			zstd.WithLowerEncoderMem(true))
-		return coder[*zstd.Encoder]{e, err}
+		return &coder[*zstd.Encoder]{e, err}
 	}}
 	decoders = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
@@ -54,7 +54,7 @@ var (
 			zstd.WithDecoderDictRaw(0, dictionary),
 			zstd.WithDecoderMaxWindow(maxWindow),
 			zstd.WithDecodeAllCapLimit(true))
-		return coder[*zstd.Decoder]{d, err}
+		return &coder[*zstd.Decoder]{d, err}
 	}}
 	scratch = sync.Pool{New: func() any { return new([]byte) }}
 )
@@ -73,7 +73,7 @@ func AppendPayload(dst, envelope, msg []byte) ([]byte, error) {
 	plain = append(append(plain, envelope...), msg...)
 	*buf = plain
 
-	e := encoders.Get().(coder[*zstd.Encoder])
+	e := encoders.Get().(*coder[*zstd.Encoder])
 	if e.err != nil {
 		return dst, fmt.Errorf("make zstd encoder: %w", e.err)
 	}
@@ -139,7 +139,7 @@ func decompress(frame []byte, limit int) ([]byte, error) {
 	if limit < 0 || h.HasFCS && size > uint64(limit) {
 		return nil, fmt.Errorf("read payload: %w", ErrTooLarge)
 	}
-	d := decoders.Get().(coder[*zstd.Decoder])
+	d := decoders.Get().(*coder[*zstd.Decoder])
 	if d.err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", d.err)
 	}

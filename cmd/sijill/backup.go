@@ -46,7 +46,7 @@ func (c *BackupCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if g.JSON {
 			return json.NewEncoder(out).Encode(map[string]any{"dest": c.Dest, "entries": size})
 		}
-		_, err := fmt.Fprintf(out, "Copied to %s, with about %d entries and without the server's key: keep that apart.\nCheck the copy with: sijill audit --dir %s --key-file %s\n", c.Dest, size, c.Dest, keyPath(g, o.config))
+		_, err := fmt.Fprintf(out, "Copied to %s, with about %d entries and without the server's key: keep that apart.\nCheck the copy with: sijill audit --copy --dir %s --key-file %s\n", c.Dest, size, c.Dest, keyPath(g, o.config))
 		return err
 	})
 }

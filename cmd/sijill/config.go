@@ -25,7 +25,8 @@ type Config struct {
 	// Domain is the office's mail domain.
 	Domain string `toml:"domain"`
 	// Origin names the register in its checkpoints: like a URL without its
-	// scheme. It never changes; "sijill retire" writes the successor's.
+	// scheme. It is used when the office is made; the register remembers it, and
+	// what "sijill retire" makes of it.
 	Origin string `toml:"origin"`
 	// Hostname is what SMTP and LMTP call themselves; the domain's "mail."
 	// host unless set.
@@ -52,7 +53,7 @@ type SMTPConfig struct {
 	TLSCert string `toml:"tls_cert,omitempty"`
 	TLSKey  string `toml:"tls_key,omitempty"`
 	// MaxSize is the largest message in bytes; 50 MiB unless set.
-	MaxSize int64 `toml:"max_size,omitempty"`
+	MaxSize int64 `toml:"max_size,omitzero"`
 	// Journal holds the addresses that take journal reports and always_bcc
 	// copies of other mail servers. Each must be an account.
 	Journal []string `toml:"journal,omitempty"`

@@ -40,6 +40,9 @@ func (c *InitCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if err != nil {
 		return err
 	}
+	if g.KeyFile != "" {
+		config.KeyFile = g.KeyFile
+	}
 	if err := config.write(g.Dir); err != nil {
 		return err
 	}
@@ -92,14 +95,29 @@ func (c *InitCmd) makeKey(g *Globals, out Out) (at string, err error) {
 	}
 	secret := ""
 	if c.Passphrase {
-		if secret, err = passphrase(out.Err, "New passphrase for the key: "); err != nil {
+		if secret, err = newPassphrase(out); err != nil {
 			return "", err
-		}
-		if len(secret) < 12 {
-			return "", errors.New("a passphrase needs 12 characters or more")
 		}
 	}
 	return at, vault.WriteKeyFile(at, vault.NewServerKey(), secret)
+}
+
+// newPassphrase asks for a passphrase twice where a person types it.
+func newPassphrase(out Out) (string, error) {
+	first, err := passphrase(out.Err, "New passphrase for the key: ")
+	if err != nil {
+		return "", err
+	}
+	second, err := passphrase(out.Err, "Once more: ")
+	switch {
+	case err != nil:
+		return "", err
+	case first != second:
+		return "", errors.New("the two passphrases differ")
+	case len(first) < 12:
+		return "", errors.New("a passphrase needs 12 characters or more")
+	}
+	return first, nil
 }
 
 func createRegister(ctx context.Context, g *Globals, c Config, out Out) error {

@@ -23,6 +23,7 @@ import (
 type AuditCmd struct {
 	Checkpoint []string `help:"Earlier signed checkpoints of this register, which it must continue." type:"existingfile" placeholder:"FILE"`
 	Key        string   `help:"The register's public key as the auditor knows it; that of the data directory unless given." placeholder:"KEY"`
+	Copy       bool     `help:"This is a backup: don't hold it against the anchors of the office, which has grown since."`
 }
 
 // Run implements the command.
@@ -59,7 +60,11 @@ func (c *AuditCmd) options(o *office, out Out, g *Globals) (a audit.Options, err
 	if a.Keys, err = sijill.ParseKeys(key); err != nil {
 		return a, err
 	}
-	for _, path := range append(append([]string{filepath.Join(o.dir, checkpointName)}, o.config.Anchors...), c.Checkpoint...) {
+	paths := append([]string{filepath.Join(o.dir, checkpointName)}, c.Checkpoint...)
+	if !c.Copy {
+		paths = append(paths, o.config.Anchors...)
+	}
+	for _, path := range paths {
 		b, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

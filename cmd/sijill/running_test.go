@@ -40,7 +40,7 @@ func TestCommandsBesideServer(t *testing.T) {
 	if err := c.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s.reconciled(t, out)
+	s.reconciled(h, out)
 
 	h.must("user", "add", "hind@diwan.example")
 	connect(t, server.smtp).deliver(t, letter("hind", 1), "hind@diwan.example")

@@ -10,9 +10,9 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sijill"
@@ -74,9 +74,10 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	a := &auditor{opts: opts, report: &Report{}, segments: newSegments(opts.Segments)}
 	defer a.segments.close()
 	a.database(ctx)
-	if head, ok := a.readHead(ctx); ok {
-		a.entries(ctx, head)
-		a.checkpoints(ctx, head)
+	if h, ok := a.snapshot(ctx); ok {
+		a.entries(ctx, h)
+		a.checkpoints(h)
+		a.ends(h)
 		a.unclaimed()
 	}
 	a.report.Took = time.Since(began)
@@ -89,12 +90,7 @@ type auditor struct {
 	segments *segments
 	tree     tree
 	roots    map[int64]sijill.Hash // Roots at the sizes of checkpoints, as entries give them.
-}
-
-type head struct {
-	size int64
-	time int64
-	note []byte
+	last     map[int64]int64       // Where the last frame that an entry refers to ends, by segment.
 }
 
 // database has the engine check its own file.
@@ -108,32 +104,10 @@ func (a *auditor) database(ctx context.Context) {
 	}
 }
 
-func (a *auditor) readHead(ctx context.Context) (h head, ok bool) {
-	err := a.opts.DB.Read(ctx, func(tx *db.Tx) error {
-		return tx.One("SELECT origin, size, time, checkpoint FROM head WHERE id = 1", nil, &a.report.Origin, &h.size, &h.time, &h.note)
-	})
-	if err != nil {
-		a.report.find("head", "it can't be read: %v", err)
-		return h, false
-	}
-	a.report.Entries = h.size
-	return h, true
-}
-
-// noteOf is a checkpoint and what to call it.
-type noteOf struct {
-	what string
-	note []byte
-}
-
 // checkpoints verifies the head, the checkpoints kept, and those that the
 // auditor brought, against the roots that the entries themselves give.
-func (a *auditor) checkpoints(ctx context.Context, h head) {
-	notes := append(a.kept(ctx), noteOf{"head", h.note})
-	for i, n := range a.opts.Earlier {
-		notes = append(notes, noteOf{fmt.Sprintf("earlier checkpoint %d", i+1), n})
-	}
-	for _, n := range notes {
+func (a *auditor) checkpoints(h head) {
+	for _, n := range a.notes(h) {
 		c, _, err := a.opts.Keys.OpenCheckpoint(n.note)
 		if err != nil {
 			a.report.find(n.what, "%v", err)
@@ -141,6 +115,15 @@ func (a *auditor) checkpoints(ctx context.Context, h head) {
 		}
 		a.compare(n.what, c, h)
 	}
+}
+
+// notes are all checkpoints to verify.
+func (a *auditor) notes(h head) []noteOf {
+	notes := append(slices.Clone(h.kept), noteOf{"head", h.note})
+	for i, n := range a.opts.Earlier {
+		notes = append(notes, noteOf{fmt.Sprintf("earlier checkpoint %d", i+1), n})
+	}
+	return notes
 }
 
 func (a *auditor) compare(what string, c sijill.Checkpoint, h head) {
@@ -159,40 +142,15 @@ func (a *auditor) compare(what string, c sijill.Checkpoint, h head) {
 	}
 }
 
-// kept reads the checkpoints that the register keeps of its present origin.
-func (a *auditor) kept(ctx context.Context) (notes []noteOf) {
-	err := a.opts.DB.Read(ctx, func(tx *db.Tx) error {
-		return tx.Each("SELECT size, note FROM checkpoint ORDER BY size", nil, func(r db.Row) error {
-			var size int64
-			var note []byte
-			if err := r.Scan(&size, &note); err != nil {
-				return err
-			}
-			if c, err := unsigned(note); err != nil || c.Origin == a.report.Origin {
-				notes = append(notes, noteOf{fmt.Sprintf("checkpoint of size %d", size), note})
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		a.report.find("checkpoints", "they can't be read: %v", err)
-	}
-	return notes
-}
-
-// sizes are those whose roots will be asked for.
-func (a *auditor) sizes(ctx context.Context, h head) map[int64]sijill.Hash {
-	roots := map[int64]sijill.Hash{0: sha256.Sum256(nil), h.size: {}}
-	notes := a.kept(ctx)
-	for _, n := range a.opts.Earlier {
-		notes = append(notes, noteOf{note: n})
-	}
-	for _, n := range notes {
-		if c, err := unsigned(n.note); err == nil && c.Size > 0 {
-			roots[c.Size] = sijill.Hash{}
+// wanted tells the sizes whose roots will be asked for.
+func (a *auditor) wanted(h head) map[int64]bool {
+	sizes := map[int64]bool{}
+	for _, n := range a.notes(h) {
+		if c, err := unsigned(n.note); err == nil {
+			sizes[c.Size] = true
 		}
 	}
-	return roots
+	return sizes
 }
 
 // unsigned reads the text of a checkpoint without its signatures.

@@ -28,30 +28,28 @@ type entry struct {
 
 // entries verifies every entry in order, and the tree that they make.
 func (a *auditor) entries(ctx context.Context, h head) {
-	a.roots = a.sizes(ctx, h)
+	wanted := a.wanted(h)
+	a.roots, a.last = map[int64]sijill.Hash{0: a.tree.root()}, map[int64]int64{}
 	hashes := &storedHashes{a: a, ctx: ctx}
 	intact := true // No entry is missing so far, so that roots can be known.
-	for first := int64(0); first < h.size && ctx.Err() == nil; first += batchSize {
-		rows := a.read(ctx, first, min(batchSize, h.size-first))
+	for rows := range a.readAhead(ctx, h.size) {
 		a.verify(ctx, rows)
 		for _, e := range rows {
-			if e.err != nil {
-				intact = false
+			a.claim(e)
+			if intact = intact && e.err == nil; !intact {
 				continue
 			}
-			if intact {
-				a.grow(e, hashes)
+			a.grow(e, hashes)
+			if wanted[e.number+1] {
+				a.roots[e.number+1] = a.tree.root()
 			}
 		}
+		a.segments.trim()
 		if a.opts.Progress != nil {
-			a.opts.Progress(min(first+batchSize, h.size), h.size)
+			a.opts.Progress(rows[len(rows)-1].number+1, h.size)
 		}
 	}
-	if !intact {
-		return
-	}
-	hashes.end()
-	a.roots[0] = (&tree{}).root()
+	hashes.flush()
 }
 
 // grow adds an entry to the tree and compares the hashes that are stored.
@@ -59,21 +57,30 @@ func (a *auditor) grow(e entry, stored *storedHashes) {
 	for level, h := range a.tree.add(leafHash(e.body)) {
 		stored.next(level, e.number>>level, h)
 	}
-	if _, ok := a.roots[e.number+1]; ok {
-		a.roots[e.number+1] = a.tree.root()
-	}
+}
+
+// readAhead reads all entries before size in batches, one batch ahead of who
+// verifies them.
+func (a *auditor) readAhead(ctx context.Context, size int64) <-chan []entry {
+	batches := make(chan []entry, 1)
+	go func() {
+		defer close(batches)
+		for first := int64(0); first < size && ctx.Err() == nil; first += batchSize {
+			batches <- a.read(ctx, first, min(batchSize, size-first))
+		}
+	}()
+	return batches
 }
 
 // read reads rows. Where a batch can't be read, each row is tried alone, so that
 // the damaged ones can be named.
 func (a *auditor) read(ctx context.Context, first, n int64) []entry {
 	rows, err := a.query(ctx, first, n)
-	if err == nil || n == 1 {
-		if err != nil {
-			a.report.find(fmt.Sprintf("entry %d", first), "%v", err)
-			rows = []entry{{number: first, err: err}}
-		}
+	if err == nil {
 		return rows
+	}
+	if n == 1 {
+		return []entry{{number: first, err: err}}
 	}
 	rows = nil
 	for i := range n {
@@ -142,9 +149,7 @@ func (a *auditor) verify(ctx context.Context, rows []entry) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(rows); i += workers {
-				if rows[i].err == nil {
-					verdicts[i] = a.one(ctx, rows[i])
-				}
+				verdicts[i] = a.one(ctx, rows[i])
 			}
 		})
 	}
@@ -171,6 +176,9 @@ func (a *auditor) count(number int64, v verdict) {
 
 func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
 	switch {
+	case e.err != nil:
+		v.problem = e.err.Error()
+		return v
 	case e.entry.Message == nil && e.ref == nil:
 		return v
 	case e.entry.Message == nil:

@@ -93,18 +93,3 @@ func (s *storedHashes) compare(want []node) error {
 	}
 	return err
 }
-
-// end compares what is left and looks for hashes beyond the tree.
-func (s *storedHashes) end() {
-	s.flush()
-	var beyond int64
-	err := s.a.opts.DB.Read(s.ctx, func(tx *db.Tx) error {
-		return tx.One("SELECT count(*) FROM hash WHERE number >= ?", []any{s.at}, &beyond)
-	})
-	if err != nil {
-		s.a.report.find("tree hashes", "they can't be counted: %v", err)
-	}
-	if beyond > 0 {
-		s.a.report.find("tree hashes", "%d are stored beyond the register's end", beyond)
-	}
-}

@@ -38,7 +38,7 @@ func (s *segments) close() {
 	}
 }
 
-// maxOpen bounds the open files.
+// maxOpen bounds the files that stay open from one batch to the next.
 const maxOpen = 64
 
 // file opens a segment and checks its header.
@@ -60,10 +60,16 @@ func (s *segments) file(number int64) (*os.File, error) {
 	if !sound {
 		return nil, errors.Join(errors.New("its header is damaged"), f.Close())
 	}
-	if len(s.open) < maxOpen {
-		s.open[number] = f
-	}
+	s.open[number] = f
 	return f, nil
+}
+
+// trim closes files when there are too many. Nobody may be reading.
+func (s *segments) trim() {
+	if len(s.open) > maxOpen {
+		s.close()
+		clear(s.open)
+	}
 }
 
 // frame reads the frame that an entry refers to.

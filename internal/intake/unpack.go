@@ -59,7 +59,7 @@ func unpack(src io.Reader, a *allowance) (*unpacked, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	out := io.Reader(in)
+	var out io.Reader
 	switch {
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
 		z, err := gzip.NewReader(in)

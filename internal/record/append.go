@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ type Draft struct {
 	// Actor is the pseudonym of who acts, or the name of the door that does.
 	Actor string
 	// Holders are the accounts whose office compartments hold the message; for
-	// an entry without a message, the accounts that it is about.
+	// an entry without a message, the accounts that it is about. One that is
+	// named twice counts once.
 	Holders []int64
 	// Content is sealed; nil for an entry without a message.
 	Content *Content
@@ -58,9 +60,6 @@ type answer struct {
 	err     error
 }
 
-// maxInFlight bounds how many sealed messages wait in memory.
-const maxInFlight = 1024
-
 // Append seals a draft and returns when its entry is durable. It may be called
 // from any number of goroutines; their drafts are committed together. Sealing
 // runs in the caller's goroutine. After an error nothing was appended that
@@ -98,6 +97,7 @@ func (r *Register) enqueue(ctx context.Context, j *job) error {
 }
 
 func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
+	d.Holders = unique(d.Holders)
 	j := &job{draft: d, answer: make(chan answer, 1)}
 	for _, a := range d.Holders {
 		p, err := r.holders.pseudonym(ctx, r.opts.Accounts, a)
@@ -128,6 +128,17 @@ func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
 		return nil, fmt.Errorf("encoding an entry: %w", err)
 	}
 	return j, nil
+}
+
+// unique drops what comes again: two addresses of a message may be one account's.
+func unique(accounts []int64) []int64 {
+	var out []int64
+	for _, a := range accounts {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // entry is what becomes of a job at a time.

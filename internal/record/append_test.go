@@ -23,7 +23,6 @@ func TestBadDraftIsRefusedAlone(t *testing.T) {
 		"nobody's":       {Kind: sijill.Captured, Actor: "smtp", Content: captured(0).Content},
 		"nobody's, once": {Kind: sijill.Captured, Actor: "smtp", Content: captured(0).Content, Once: true},
 		"a stranger's":   captured(0, 100),
-		"same twice":     captured(0, 3, 3),
 	}
 	var wg sync.WaitGroup
 	for name, d := range bad {
@@ -103,5 +102,15 @@ func TestAppendCancelled(t *testing.T) {
 		if _, err := h.Register.Append(ctx, captured(i, 1)); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Two addresses of one account are one holder.
+func TestHolderNamedTwice(t *testing.T) {
+	h := recordtest.New(t, recordtest.Options{})
+	rc := mustAppend(t, h.Register, captured(0, 3, 4, 3))
+	it, err := h.Register.Item(t.Context(), rc.Entry)
+	if err != nil || len(it.Holders) != 2 || it.Holders[0] != 3 || it.Holders[1] != 4 {
+		t.Fatalf("holders %v: %v", it.Holders, err)
 	}
 }
