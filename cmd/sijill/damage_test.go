@@ -232,7 +232,7 @@ func TestDamagedDatabase(t *testing.T) {
 }
 
 // sensible is how a finding or an error names what is damaged.
-var sensible = regexp.MustCompile(`DAMAGED  (entry|database|head|tree hash|checkpoint|segment)|the key does not belong|malformed|not a database`)
+var sensible = regexp.MustCompile(`DAMAGED  (entry|entries|database|head|tree hashes|message keys|checkpoint|segment)|the key does not belong|malformed|not a database`)
 
 func (h *home) flippedDatabase(at int64, want []string) (harmless bool) {
 	h.Helper()

@@ -40,16 +40,15 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-// gather is how many entries an import lets come before they are indexed
-// together.
-const gather = 4000
+// bulk is how many entries of an import are indexed together.
+const bulk = 24000
 
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
 func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *Globals, out Out) error {
 	before, _ := o.register.Head()
 	fctx, stop := context.WithCancel(ctx)
-	o.follower.Gather(gather)
+	end := o.follower.Bulk(bulk)
 	followed := make(chan error, 1)
 	go func() { followed <- o.follower.Run(fctx) }()
 	var errs []error
@@ -61,15 +60,36 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *
 			errs = append(errs, fmt.Errorf("importing %s: %w", path, err))
 		}
 	}
+	end()
+	if ctx.Err() == nil {
+		errs = append(errs, o.settle(ctx))
+	}
 	stop()
 	errs = append(errs, <-followed)
-	if ctx.Err() == nil {
-		errs = append(errs, o.follower.CatchUp(ctx))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return err
 	}
 	return o.tidy(ctx, before)
+}
+
+// settle waits until the projections have seen what the register has. A server
+// that runs on the same directory may be the one that brings them there.
+func (o *office) settle(ctx context.Context) error {
+	size, _ := o.register.Head()
+	for {
+		next, err := o.follower.Cursors(ctx)
+		if err != nil {
+			return err
+		}
+		if min(next["mailbox"], next["search"]) >= size {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // tidy makes one index of one that was written in many batches, and gives back

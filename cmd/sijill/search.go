@@ -77,10 +77,25 @@ func (c *SearchCmd) find(ctx context.Context, o *office, account int64) ([]Found
 	return found, nil
 }
 
-// explain shows where a query is wrong.
+// advice says what to do about a wrong query, by the error's code.
+var advice = map[string]string{
+	search.CodeLong: "the query is too long", search.CodeDeep: "there are too many parentheses inside each other",
+	search.CodeMany: "there are too many words", search.CodeEmpty: "a word is missing here",
+	search.CodeQuote: "a quotation mark is not closed", search.CodeParen: "a parenthesis has no partner",
+	search.CodeDate:   "not a date: write 2026, 2026-11, 2026-11-21, today, yesterday, 7d, 3m or 1y",
+	search.CodeSize:   "not a size: write 500, 10k or 2M",
+	search.CodeHas:    "only has:attachment is known",
+	search.CodeFolder: "there is no such folder", search.CodePrefix: "at least two letters are needed before *",
+}
+
+// explain shows where a query is wrong, and what to do.
 func explain(q string, e *search.QueryError) error {
 	at := len([]rune(q[:min(e.Offset, len(q))]))
-	return fmt.Errorf("%w\n  %s\n  %s^", e, q, strings.Repeat(" ", at))
+	what, ok := advice[e.Code]
+	if !ok {
+		what = "this is not understood"
+	}
+	return fmt.Errorf("%s\n  %s\n  %s^", what, q, strings.Repeat(" ", at))
 }
 
 func plain(spans []search.Span) string {

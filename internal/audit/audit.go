@@ -91,6 +91,7 @@ type auditor struct {
 	tree     tree
 	roots    map[int64]sijill.Hash // Roots at the sizes of checkpoints, as entries give them.
 	last     map[int64]int64       // Where the last frame that an entry refers to ends, by segment.
+	intact   bool                  // Every entry so far could be read: roots and ends can be known.
 }
 
 // database has the engine check its own file.

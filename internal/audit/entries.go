@@ -31,12 +31,12 @@ func (a *auditor) entries(ctx context.Context, h head) {
 	wanted := a.wanted(h)
 	a.roots, a.last = map[int64]sijill.Hash{0: a.tree.root()}, map[int64]int64{}
 	hashes := &storedHashes{a: a, ctx: ctx}
-	intact := true // No entry is missing so far, so that roots can be known.
+	a.intact = true
 	for rows := range a.readAhead(ctx, h.size) {
 		a.verify(ctx, rows)
 		for _, e := range rows {
 			a.claim(e)
-			if intact = intact && e.err == nil; !intact {
+			if a.intact = a.intact && e.err == nil; !a.intact {
 				continue
 			}
 			a.grow(e, hashes)

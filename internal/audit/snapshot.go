@@ -116,6 +116,9 @@ func (a *auditor) claim(e entry) {
 // ends compares where segments end: what lies after the end that the register
 // notes is cut off at its next start.
 func (a *auditor) ends(h head) {
+	if !a.intact || h.ends == nil {
+		return // What can't be read was named already.
+	}
 	all := maps.Clone(h.ends)
 	maps.Copy(all, a.last)
 	for _, segment := range slices.Sorted(maps.Keys(all)) {

@@ -19,11 +19,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
 	"github.com/ncruces/go-sqlite3/ext/fts5"
+	"golang.org/x/sys/unix"
+
 	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // Registers the VFS that encrypts every page.
 )
 
@@ -172,7 +175,25 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer func() { d.writer <- c }()
-	return c.transact(ctx, "BEGIN IMMEDIATE", fn)
+	return d.explain(c.transact(ctx, "BEGIN IMMEDIATE", fn))
+}
+
+// scarce is how little room on a disk, in bytes, explains that a write failed.
+const scarce = 1 << 20
+
+// explain lets errors.Is find syscall.ENOSPC in what the engine says of a full
+// disk. The engine keeps the cause of a failed write to itself, so the disk is
+// asked.
+func (d *DB) explain(err error) error {
+	full := errors.Is(err, sqlite3.FULL)
+	if errors.Is(err, sqlite3.IOERR) {
+		var s unix.Statfs_t
+		full = unix.Statfs(filepath.Dir(d.path), &s) == nil && s.Bavail*uint64(s.Bsize) < scarce
+	}
+	if full {
+		return fmt.Errorf("%w: %w", err, syscall.ENOSPC)
+	}
+	return err
 }
 
 // take waits for a connection, as long as ctx lets it.

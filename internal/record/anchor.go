@@ -17,8 +17,12 @@ import (
 	"sijill/internal/db"
 )
 
-// anchorEvery is how late an anchor may be.
-const anchorEvery = time.Second
+// anchorEvery is how late an anchor may be; anchorPause is how late it may be
+// after its disk was away.
+const (
+	anchorEvery = time.Second
+	anchorPause = time.Minute
+)
 
 // anchors keep the newest checkpoint in files outside the data directory, so
 // that a data directory restored from an old copy is noticed.
@@ -31,6 +35,7 @@ type anchors struct {
 	pending []byte
 	timer   bool
 	closed  bool
+	pause   time.Duration // Before what has failed is tried again.
 }
 
 func newAnchors(paths []string, s *signer, log *slog.Logger) *anchors {
@@ -116,19 +121,20 @@ func (a *anchors) flush() {
 	if note == nil {
 		return
 	}
-	if err := a.write(note); err != nil {
-		a.log.Error("an anchor could not be written; trying again", "error", err)
-		a.again(note)
-	}
-}
-
-// again has a checkpoint written after all, unless a newer one is waiting.
-func (a *anchors) again(note []byte) {
+	err := a.write(note)
 	a.mu.Lock()
-	waiting := a.pending != nil || a.closed
-	a.mu.Unlock()
-	if !waiting {
-		a.offer(note)
+	defer a.mu.Unlock()
+	if err == nil || a.closed {
+		a.pause = 0
+		return
+	}
+	a.log.Error("an anchor could not be written; trying again", "error", err)
+	if a.pending == nil {
+		a.pending = note
+	}
+	if !a.timer {
+		a.timer, a.pause = true, min(max(2*a.pause, anchorEvery), anchorPause)
+		time.AfterFunc(a.pause, a.flush)
 	}
 }
 
@@ -168,7 +174,11 @@ func (a *anchors) replace(path string, note []byte, size int64) error {
 	defer dir.Close()
 	_ = flock(dir, unix.LOCK_EX)
 	if old, err := os.ReadFile(path); err == nil {
-		if o, err := a.signer.open(old); err == nil && o.Size >= size {
+		o, err := a.signer.open(old)
+		if err != nil {
+			return fmt.Errorf("%s has become the checkpoint of another register: %w", path, err)
+		}
+		if o.Size >= size {
 			return nil
 		}
 	}

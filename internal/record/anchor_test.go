@@ -167,3 +167,36 @@ func TestStrangeAnchor(t *testing.T) {
 		}
 	}
 }
+
+// A register is retired by another process while this one runs: this one appends
+// no more, and leaves the anchors to the successor.
+func TestRetiredElsewhere(t *testing.T) {
+	o, path := anchored(t)
+	h := recordtest.New(t, o)
+	mustAppend(t, h.Register, captured(0, 1))
+	other := &recordtest.Home{Dir: h.Dir}
+	if err := other.Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Register.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Register.Append(t.Context(), captured(1, 1)); !errors.Is(err, record.ErrClosed) {
+		t.Fatalf("appended to a retired register: %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the retired register wrote its anchor again: %v", err)
+	}
+	if err := h.Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if rc := mustAppend(t, h.Register, captured(2, 1)); rc.Entry != 2 {
+		t.Fatalf("entry %d, want 2", rc.Entry)
+	}
+}

@@ -84,6 +84,9 @@ func (r *Register) appendBatch(ctx context.Context, batch []*job) ([]Receipt, er
 		return nil, fmt.Errorf("waiting for the turn to append: %w", err)
 	}
 	defer release()
+	if err := r.recover(ctx); err != nil {
+		return nil, err
+	}
 	b := &batchWrite{r: r, signer: r.signer, jobs: batch}
 	if err := r.opts.DB.Write(ctx, func(tx *db.Tx) error { return b.write(ctx, tx) }); err != nil {
 		return nil, fmt.Errorf("appending to the register: %w", err)

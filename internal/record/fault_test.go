@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"sijill"
+	"sijill/internal/db/dbtest"
 	"sijill/internal/record"
 	"sijill/internal/record/recordtest"
 )
@@ -23,6 +25,8 @@ type office struct {
 	tries    map[int]int
 	promised map[int]record.Receipt // By letter.
 	notes    [][]byte               // Checkpoints that were published.
+
+	refusal func() // Called after the first refusal; nil for nothing.
 }
 
 func newOffice(t *testing.T, m *recordtest.Machine) *office {
@@ -51,13 +55,14 @@ func (o *office) send(ctx context.Context, letters ...int) {
 		return
 	}
 	var wg sync.WaitGroup
+	refused := false
 	for _, i := range letters {
 		wg.Go(func() {
 			rc, err := o.m.Register.Append(ctx, draftOf(i))
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.tries[i]++
-			if err != nil {
+			if refused = refused || err != nil; err != nil {
 				if !o.m.Armed {
 					o.t.Errorf("letter %d was refused by sound disks: %v", i, err)
 				}
@@ -77,6 +82,10 @@ func (o *office) send(ctx context.Context, letters ...int) {
 		})
 	}
 	wg.Wait()
+	if refused && o.refusal != nil {
+		o.refusal()
+		o.refusal = nil
+	}
 }
 
 // work is a day of the office. Errors are put up with.
@@ -234,9 +243,59 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// What a failed sync has lost shows only when the machine stops later; and a
+// transaction that failed at its very end may be found whole on the disk by the
+// next process. So each sync, and each operation on segments, fails, and then
+// everything stops: the machine or the process, at once or after more work.
+func TestFaultsThenStops(t *testing.T) {
+	newMachine := newMachine(t)
+	sound := newMachine(t, 0)
+	o := newOffice(t, sound)
+	before := sound.Ops()
+	o.work(t.Context())
+	ops := sound.Ops()
+	if err := sound.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for part, n := range ops {
+		for op := before[part] + 1; op <= n; op++ {
+			if part == recordtest.Database && sound.Database.Kind(op) != dbtest.Sync {
+				continue
+			}
+			for stop, then := range map[string]func(*office){
+				"crash at once": func(o *office) { o.refusal = o.m.Crash },
+				"kill at once":  func(o *office) { o.refusal = o.m.Kill },
+				"crash later":   func(*office) {},
+			} {
+				t.Run(string(part)+"/"+stop, func(t *testing.T) {
+					t.Parallel()
+					m := newMachine(t, uint64(op))
+					m.Inject(recordtest.Fault{Part: part, Fault: dbtest.Fault{Op: op, Err: syscall.EIO}})
+					o := newOffice(t, m)
+					defer func() { m.Close() }()
+					then(o)
+					o.work(t.Context())
+					if !m.Stopped() {
+						m.Crash()
+					}
+					o.heal(t.Context())
+					o.check(t.Context())
+					o.resend(t.Context())
+					o.send(t.Context(), 50)
+					o.check(t.Context())
+					o.audit(t.Context())
+					if t.Failed() {
+						t.Logf("struck at operation %d", op)
+					}
+				})
+			}
+		}
+	}
+}
+
 // Making a register may fail anywhere; it can then be made again, or is there.
 func TestFaultsOfCreation(t *testing.T) {
-	every := 1
+	every := 3 // Those of the database alone are all tried by its own tests.
 	if testing.Short() {
 		every = 11
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"sync"
 	"time"
 
 	"sijill/internal/db"
@@ -18,7 +19,7 @@ var cursorFiles embed.FS
 // A batch of entries that projections take at once is bounded in number and in
 // sealed bytes, so that memory stays small whatever people send.
 const (
-	followBatch = 2000
+	followBatch = 1000
 	followBytes = 8 << 20
 )
 
@@ -37,14 +38,19 @@ type Follower struct {
 	db    *db.DB
 	ps    []Projection
 	lease string
-	until int64 // Where to stop; 0 means the head.
-	least int64 // How many entries Run waits for; at least 1.
+	until int64         // Where to stop; 0 means the head.
+	bulk  int           // How many entries a transaction takes at least; 0 means what there is.
+	ended chan struct{} // Closed when no more entries will come in bulk.
 }
 
-// Gather makes Run wait until n entries have come before it works, for imports:
-// an index written in a few large batches costs half of one written in many
-// small ones. What is left at the end is for CatchUp.
-func (f *Follower) Gather(n int64) { f.least = n }
+// Bulk makes a transaction of this follower take n entries or more, and wait for
+// them, until end is called: for imports. A full-text index written in a few
+// large pieces costs much less than one written in many small ones. It is called
+// before Run; nothing is lost if the process dies, only work.
+func (f *Follower) Bulk(n int) (end func()) {
+	f.bulk, f.ended = n, make(chan struct{})
+	return sync.OnceFunc(func() { close(f.ended) })
+}
 
 // Until makes the follower stop before entry n, for comparing projections as
 // they were at that size.
@@ -83,11 +89,13 @@ func (r *Register) Follow(ctx context.Context, d *db.DB, lease string, ps ...Pro
 	return f, nil
 }
 
-// admit makes sure that p has a cursor of its version.
+// admit makes sure that p has a cursor of its version, and none ahead of the
+// register: that one has seen entries of a tail that is lost, whose numbers will
+// be given again.
 func (f *Follower) admit(ctx context.Context, p Projection) error {
-	version := -1
+	version, next := -1, int64(0)
 	err := f.db.Read(ctx, func(tx *db.Tx) error {
-		err := tx.One("SELECT version FROM cursor WHERE projection = ?", []any{p.Name()}, &version)
+		err := tx.One("SELECT version, next FROM cursor WHERE projection = ?", []any{p.Name()}, &version, &next)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -96,7 +104,10 @@ func (f *Follower) admit(ctx context.Context, p Projection) error {
 	if err != nil {
 		return fmt.Errorf("reading the cursor of %s: %w", p.Name(), err)
 	}
-	if version == p.Version() {
+	if err := f.r.Refresh(ctx); err != nil { // After the cursor: the register only grows.
+		return err
+	}
+	if size, _ := f.r.Head(); version == p.Version() && next <= size {
 		return nil
 	}
 	return f.Reset(ctx, p.Name())
@@ -196,7 +207,7 @@ func (f *Follower) wait(ctx context.Context) error {
 		f.r.mu.Lock()
 		size, moved := f.r.size, f.r.moved
 		f.r.mu.Unlock()
-		if size >= low+max(1, f.least) {
+		if size > low {
 			return nil
 		}
 		select {
@@ -282,44 +293,61 @@ func (f *Follower) work(ctx context.Context) error {
 		}
 	}()
 	for b := range batches {
-		err := b.err
-		if err == nil {
-			err = f.apply(ctx, b, next)
-		}
+		err := f.transact(ctx, b, batches, next)
 		if errors.Is(err, errReset) {
 			return nil // The caller looks at the cursors again.
 		}
 		if err != nil {
 			return err
 		}
-		for _, p := range f.ps {
-			next[p.Name()] = max(next[p.Name()], b.next)
-		}
 	}
 	return nil
 }
 
-// apply writes one batch and moves the cursors, in one transaction.
-func (f *Follower) apply(ctx context.Context, b *applied, next map[string]int64) error {
-	return f.db.Write(ctx, func(tx *db.Tx) error {
-		for _, p := range f.ps {
-			from := next[p.Name()]
-			skip := int(max(0, min(from-b.items[0].Index, int64(len(b.items)))))
-			if skip == len(b.items) {
-				continue
+// transact writes a batch, and in bulk more of them, in one transaction that
+// also moves the cursors. next is where they stand.
+func (f *Follower) transact(ctx context.Context, b *applied, more <-chan *applied, next map[string]int64) error {
+	at := maps.Clone(next)
+	err := f.db.Write(ctx, func(tx *db.Tx) error {
+		for n := 0; b != nil; b = <-more { // A closed channel gives nil.
+			if b.err != nil {
+				return b.err
 			}
-			if err := f.expect(tx, p, max(from, b.items[0].Index)); err != nil {
+			if err := f.apply(ctx, tx, b, at); err != nil {
 				return err
 			}
-			if err := p.Apply(ctx, tx, b.items[skip:], b.prepared[p][skip:]); err != nil {
-				return fmt.Errorf("projecting %s: %w", p.Name(), err)
-			}
-			if _, err := tx.Exec("UPDATE cursor SET next = ? WHERE projection = ?", b.next, p.Name()); err != nil {
-				return fmt.Errorf("moving the cursor of %s: %w", p.Name(), err)
+			if n += len(b.items); n >= f.bulk {
+				return nil
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		maps.Copy(next, at)
+	}
+	return err
+}
+
+// apply writes one batch and moves the cursors.
+func (f *Follower) apply(ctx context.Context, tx *db.Tx, b *applied, at map[string]int64) error {
+	for _, p := range f.ps {
+		from := at[p.Name()]
+		skip := int(max(0, min(from-b.items[0].Index, int64(len(b.items)))))
+		if skip == len(b.items) {
+			continue
+		}
+		if err := f.expect(tx, p, max(from, b.items[0].Index)); err != nil {
+			return err
+		}
+		if err := p.Apply(ctx, tx, b.items[skip:], b.prepared[p][skip:]); err != nil {
+			return fmt.Errorf("projecting %s: %w", p.Name(), err)
+		}
+		if _, err := tx.Exec("UPDATE cursor SET next = ? WHERE projection = ?", b.next, p.Name()); err != nil {
+			return fmt.Errorf("moving the cursor of %s: %w", p.Name(), err)
+		}
+		at[p.Name()] = b.next
+	}
+	return nil
 }
 
 // errReset says that a cursor is not where this follower left it: another

@@ -1,20 +1,13 @@
 package record_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"sijill"
@@ -23,156 +16,6 @@ import (
 	"sijill/internal/record"
 	"sijill/internal/record/recordtest"
 )
-
-// ledger is a projection that notes the length of each message, in the order in
-// which entries came to it.
-type ledger struct {
-	name    string
-	version int
-	prepare func(it *record.Item) error                  // May fail; nil for never.
-	apply   func(ctx context.Context, first int64) error // Likewise; called after the rows were written.
-	batches atomic.Int64
-}
-
-func (l *ledger) Name() string { return l.name }
-func (l *ledger) Version() int { return l.version }
-func (l *ledger) Migrations() fs.FS {
-	return fstest.MapFS{"sqlite/0001_ledger.sql": {Data: fmt.Appendf(nil,
-		"CREATE TABLE %s (came INTEGER PRIMARY KEY, entry INTEGER NOT NULL, length INTEGER NOT NULL, version INTEGER NOT NULL)", l.name)}}
-}
-
-func (l *ledger) Prepare(it *record.Item) (any, error) {
-	if l.prepare != nil {
-		if err := l.prepare(it); err != nil {
-			return nil, err
-		}
-	}
-	c, err := it.Content()
-	if errors.Is(err, fs.ErrNotExist) {
-		return -1, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return len(c.Message), nil
-}
-
-func (l *ledger) Apply(ctx context.Context, tx *db.Tx, items []*record.Item, prepared []any) error {
-	l.batches.Add(1)
-	for i, it := range items {
-		length, ok := prepared[i].(int)
-		if !ok {
-			return fmt.Errorf("entry %d was not prepared", it.Index)
-		}
-		if _, err := tx.Exec("INSERT INTO "+l.name+" (entry, length, version) VALUES (?, ?, ?)", it.Index, length, l.version); err != nil {
-			return err
-		}
-	}
-	if l.apply != nil {
-		return l.apply(ctx, items[0].Index)
-	}
-	return nil
-}
-
-func (l *ledger) Reset(_ context.Context, tx *db.Tx) error {
-	_, err := tx.Exec("DELETE FROM " + l.name)
-	return err
-}
-
-// desk is a register with a database of projections.
-type desk struct {
-	*recordtest.Home
-	mail *db.DB
-}
-
-func newDesk(t *testing.T, entries int) *desk {
-	d := &desk{Home: recordtest.New(t, recordtest.Options{Segment: 1 << 20})}
-	d.fill(t, 0, entries)
-	d.mail = d.openMail(t, "")
-	return d
-}
-
-func (d *desk) openMail(t *testing.T, vfs string) *db.DB {
-	t.Helper()
-	mail, err := db.OpenSQLite(t.Context(), filepath.Join(d.Dir, "mail.db"), db.Options{Key: recordtest.Key, Relaxed: true, VFS: vfs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { mail.Close() })
-	return mail
-}
-
-// fill appends letters from first on, many at a time.
-func (d *desk) fill(t *testing.T, first, n int) {
-	t.Helper()
-	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Go(func() {
-			for i := first + w; i < first+n; i += 8 {
-				if _, err := d.Register.Append(context.Background(), captured(i, 1)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func (d *desk) lease() string { return filepath.Join(d.Dir, "lease") }
-
-func (d *desk) follow(t *testing.T, ls ...*ledger) *record.Follower {
-	t.Helper()
-	f, err := d.Register.Follow(t.Context(), d.mail, d.lease(), projections(ls)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func projections(ls []*ledger) (ps []record.Projection) {
-	for _, l := range ls {
-		ps = append(ps, l)
-	}
-	return ps
-}
-
-// check wants each entry before n exactly once, in order, and the cursor at n.
-func (d *desk) check(t *testing.T, l *ledger, n int64) {
-	t.Helper()
-	at, cursor := int64(0), int64(0)
-	err := d.mail.Read(t.Context(), func(tx *db.Tx) error {
-		if err := tx.One("SELECT next FROM cursor WHERE projection = ?", []any{l.name}, &cursor); err != nil {
-			return err
-		}
-		return tx.Each("SELECT entry, length, version FROM "+l.name+" ORDER BY came", nil, func(r db.Row) error {
-			var entry, length int64
-			var version int
-			if err := r.Scan(&entry, &length, &version); err != nil {
-				return err
-			}
-			if entry != at || version != l.version {
-				return fmt.Errorf("entry %d of version %d, want %d", entry, version, at)
-			}
-			at++
-			return nil
-		})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at != n || cursor != n {
-		t.Fatalf("%s: %d rows, cursor at %d, want %d", l.name, at, cursor, n)
-	}
-}
-
-func mustCatchUp(t *testing.T, f *record.Follower) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if err := f.CatchUp(ctx); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // Many batches: preparing runs ahead of writing, on all processors, and rows come
 // in order all the same.
@@ -416,83 +259,6 @@ func TestUntil(t *testing.T) {
 	d.check(t, a, 100)
 }
 
-// A damaged message is passed over, and the log says which; the mail after it
-// comes through.
-func TestDamagedMessageIsPassedOver(t *testing.T) {
-	d := newDesk(t, 20)
-	flipMessage(t, d.Home, letter(7))
-	d.Close()
-	var log bytes.Buffer
-	r, err := reopen(t, d, &log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	a := &ledger{name: "a", version: 1}
-	d.mail = d.openMail(t, "")
-	f, err := r.Follow(t.Context(), d.mail, d.lease(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustCatchUp(t, f)
-	d.check(t, a, 20)
-	var passed int
-	err = d.mail.Read(t.Context(), func(tx *db.Tx) error {
-		return tx.One("SELECT count(*) FROM a WHERE length = -1", nil, &passed)
-	})
-	if err != nil || passed != 1 {
-		t.Fatalf("%d were passed over: %v", passed, err)
-	}
-	if n := strings.Count(log.String(), "damaged"); n == 0 || strings.Contains(log.String(), "letter") {
-		t.Fatalf("the log says %q", log.String())
-	}
-}
-
-// reopen opens the register of d with a log, over stores that stay open until
-// the test ends.
-func reopen(t *testing.T, d *desk, log *bytes.Buffer) (*record.Register, error) {
-	t.Helper()
-	h := &recordtest.Home{Dir: d.Dir}
-	if err := h.Open(t.Context(), recordtest.Options{}); err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { h.Close() })
-	return record.Open(t.Context(), record.Options{DB: h.DB, Blobs: h.Blobs, Vault: h.Vault, Accounts: recordtest.Accounts{},
-		Turn: filepath.Join(d.Dir, "turn"), Log: slog.New(slog.NewTextHandler(log, nil))})
-}
-
-// flipMessage changes one byte of the sealed form of the entry that holds msg.
-func flipMessage(t *testing.T, h *recordtest.Home, msg []byte) {
-	t.Helper()
-	size, _ := h.Register.Head()
-	for n := range size {
-		it, err := h.Register.Item(t.Context(), n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := it.Content()
-		if err != nil || !bytes.Equal(c.Message, msg) {
-			continue
-		}
-		names, _ := filepath.Glob(filepath.Join(h.Dir, "segments", "*.seg"))
-		for _, name := range names {
-			b, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i := bytes.Index(b, it.Entry.Message.ID[:]); i >= 0 {
-				b[i+30] ^= 1
-				_ = os.Chmod(name, 0o600)
-				if err := os.WriteFile(name, b, 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-		}
-	}
-	t.Fatal("no such message")
-}
-
 // Batches are bounded by sealed bytes as well as in number.
 func TestBatchesAreBoundedInBytes(t *testing.T) {
 	d := &desk{Home: recordtest.New(t, recordtest.Options{Segment: 1 << 30})}
@@ -541,4 +307,64 @@ func TestRunSeesOtherProcesses(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// In bulk, an index is written in a few large pieces; what is left when the bulk
+// ends is written too.
+func TestBulk(t *testing.T) {
+	d := newDesk(t, 100)
+	a := &ledger{name: "a", version: 1}
+	f := d.follow(t, a)
+	end := f.Bulk(5000)
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- f.Run(ctx) }()
+	d.fill(t, 100, 2400)
+	time.Sleep(50 * time.Millisecond)
+	d.check(t, a, 0)
+	end()
+	if !eventually(func() bool {
+		next, err := f.Cursors(t.Context())
+		return err == nil && next["a"] == 2500
+	}) {
+		t.Error("the rest was not written")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	d.check(t, a, 2500)
+}
+
+// A bulk that is cut off loses work, and nothing else.
+func TestBulkCutOff(t *testing.T) {
+	d := newDesk(t, 1500)
+	a := &ledger{name: "a", version: 1}
+	f := d.follow(t, a)
+	f.Bulk(1 << 20)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := f.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	mustCatchUp(t, d.follow(t, a))
+	d.check(t, a, 1500)
+}
+
+// A projection that has seen entries of a tail that was lost starts again: their
+// numbers will be given to others.
+func TestCursorAheadOfTheRegister(t *testing.T) {
+	d := newDesk(t, 10)
+	a := &ledger{name: "a", version: 1}
+	f := d.follow(t, a)
+	mustCatchUp(t, f)
+	err := d.mail.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE cursor SET next = 15")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCatchUp(t, d.follow(t, a))
+	d.check(t, a, 10)
 }

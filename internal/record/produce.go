@@ -21,6 +21,9 @@ import (
 func (f *Follower) produce(ctx context.Context, low int64, next map[string]int64, out chan<- *applied) {
 	for {
 		size := f.goal()
+		if f.bulk > 0 {
+			size = f.await(ctx, low)
+		}
 		if low >= size {
 			return
 		}
@@ -34,6 +37,26 @@ func (f *Follower) produce(ctx context.Context, low int64, next map[string]int64
 			return
 		}
 		low = b.next
+	}
+}
+
+// await returns how far the register reaches once a good batch has come, or no
+// more will.
+func (f *Follower) await(ctx context.Context, low int64) int64 {
+	for {
+		f.r.mu.Lock()
+		moved := f.r.moved
+		f.r.mu.Unlock()
+		if size := f.goal(); size >= low+followBatch/2 {
+			return size
+		}
+		select {
+		case <-moved:
+		case <-f.ended:
+			return f.goal()
+		case <-ctx.Done():
+			return low
+		}
 	}
 }
 

@@ -80,6 +80,7 @@ type Register struct {
 	stopped chan struct{}
 	stop    sync.Once
 	tree    *tree // Owned by the committer.
+	ready   bool  // The segments were recovered; owned by the committer.
 
 	sending sync.RWMutex // Held for reading while a draft is handed over; guards closed.
 	closed  bool
@@ -125,10 +126,11 @@ func Create(ctx context.Context, opts Options, origin string) error {
 	})
 }
 
-// Open opens the register and makes it ready to append: it truncates what a
-// crash left behind the last referenced frame and compares the anchors. It
-// succeeds when the register is behind an anchor; then Append returns
-// ErrBehind.
+// Open opens the register and compares the anchors. It changes nothing: what a
+// crash left behind the last referenced frame is truncated before the first
+// append, so that looking at a directory whose database is an old copy, or
+// damaged, destroys nothing. It succeeds when the register is behind an anchor;
+// then Append returns ErrBehind.
 func Open(ctx context.Context, opts Options) (*Register, error) {
 	if err := opts.DB.Migrate(ctx, "record", migrations); err != nil {
 		return nil, err
@@ -143,9 +145,6 @@ func Open(ctx context.Context, opts Options) (*Register, error) {
 	var err error
 	if r.turn, err = openTurn(opts.Turn); err != nil {
 		return nil, err
-	}
-	if err := r.recover(ctx); err != nil {
-		return nil, errors.Join(err, r.turn.close())
 	}
 	go r.commitLoop()
 	return r, nil
@@ -172,16 +171,16 @@ func (r *Register) load(ctx context.Context) error {
 	})
 }
 
-// recover truncates segments to what entries refer to. It waits for its turn,
-// so that no other process is between writing a frame and referring to it.
+// recover truncates segments to what entries refer to, once. The caller has its
+// turn, so that no other process is between writing a frame and referring to
+// it. A damaged segment is no reason to refuse mail: nothing is appended to it,
+// and the audit names what is lost.
 func (r *Register) recover(ctx context.Context) error {
-	release, err := r.turn.take()
-	if err != nil {
-		return err
+	if r.ready {
+		return nil
 	}
-	defer release()
 	ends := map[int64]int64{}
-	err = r.opts.DB.Read(ctx, func(tx *db.Tx) error {
+	err := r.opts.DB.Read(ctx, func(tx *db.Tx) error {
 		return tx.Each("SELECT segment, at FROM segment_end", nil, func(row db.Row) error {
 			var segment, at int64
 			err := row.Scan(&segment, &at)
@@ -193,9 +192,14 @@ func (r *Register) recover(ctx context.Context) error {
 		return fmt.Errorf("reading segment ends: %w", err)
 	}
 	err = r.opts.Blobs.Recover(ctx, func(segment int64) (int64, error) { return ends[segment], nil })
+	if errors.Is(err, blob.ErrDamaged) {
+		r.opts.Log.Error("a segment is damaged; run an audit", "error", err)
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("recovering segments: %w", err)
 	}
+	r.ready = true
 	return nil
 }
 
@@ -212,10 +216,21 @@ func (r *Register) Close() error {
 	note, behind := r.note, r.behind
 	r.mu.Unlock()
 	var err error
-	if behind == nil {
+	if behind == nil && !r.retiredElsewhere() {
 		err = r.anchors.close(note)
 	}
 	return errors.Join(err, r.turn.close())
+}
+
+// retiredElsewhere tells whether another process has retired the register: then
+// the anchors are its successor's.
+func (r *Register) retiredElsewhere() bool {
+	var h head
+	err := r.opts.DB.Read(context.Background(), func(tx *db.Tx) (err error) {
+		h, err = readHead(tx)
+		return err
+	})
+	return err == nil && h.origin != r.signer.origin
 }
 
 // Origin names the register: the first line of its checkpoints.

@@ -71,6 +71,15 @@ func (m *Machine) Heal() {
 	m.Database.Heal()
 }
 
+// Crash stops the machine.
+func (m *Machine) Crash() {
+	m.Segments.Crash()
+	m.Database.Crash()
+}
+
+// Kill stops the process.
+func (m *Machine) Kill() { m.Database.Kill() }
+
 // Stopped tells whether a fault has stopped the machine or the process.
 func (m *Machine) Stopped() bool { return m.Database.Stopped() }
 

@@ -209,3 +209,14 @@ func (h *Home) MustAudit(t testing.TB) {
 		t.Errorf("audit: %s: %s", f.What, f.Detail)
 	}
 }
+
+// ColdVault opens the vault of h anew: it remembers no key that was deleted
+// since.
+func ColdVault(t testing.TB, h *Home) *vault.Vault {
+	t.Helper()
+	v, err := vault.Open(context.Background(), h.DB, Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
