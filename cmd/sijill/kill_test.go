@@ -185,7 +185,7 @@ func (h *home) progress() (saved string) {
 }
 
 // killSoon kills an import: mostly before it has saved its progress, which it
-// does every second, and in every fifth run just after.
+// does several times a second, and in every fifth run just after.
 func (h *home) killSoon(run int, c *exec.Cmd) {
 	h.Helper()
 	if run%5 != 4 {
@@ -194,8 +194,14 @@ func (h *home) killSoon(run int, c *exec.Cmd) {
 		return
 	}
 	before := h.progress()
-	await(h, "progress is saved", func() bool { return h.progress() != before })
+	await(h, "progress is saved, or all is in", func() bool { return ended(c) || h.progress() != before })
 	kill(c)
+}
+
+// ended tells whether a process has ended that nobody has waited for yet.
+func ended(c *exec.Cmd) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
+	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
 
 // importKilled imports sources one after the other, killing the import again and

@@ -166,4 +166,3 @@ func mustCatchUp(t *testing.T, f *record.Follower) {
 		t.Fatal(err)
 	}
 }
-
