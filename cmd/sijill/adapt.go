@@ -40,7 +40,7 @@ type importer struct {
 
 func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, error) {
 	rc, err := i.r.Append(ctx, record.Draft{
-		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Once: true,
+		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Once: true, Patient: true,
 		Content: &record.Content{Envelope: m.Envelope, Message: m.Message},
 	})
 	if err != nil || !rc.Already {

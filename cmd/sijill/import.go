@@ -121,7 +121,7 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 		return err
 	}
 	im := importer{o.register}
-	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery}).
+	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery, InFlight: inFlight}).
 		Import(ctx, intake.Job{Account: account, Path: path, Report: report, Again: c.Again})
 	bar.end()
 	if errors.Is(err, context.Canceled) {
@@ -132,6 +132,10 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 	}
 	return printResult(out, g, path, res)
 }
+
+// inFlight is how many messages an import has under way: two batches of the
+// register.
+const inFlight = 1024
 
 // saveEvery is how often an import notes how far it has come: what it would have
 // to look at again after a crash.

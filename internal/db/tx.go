@@ -156,6 +156,12 @@ func (t *Tx) Insert(query string, args ...any) (int64, error) {
 	return r.LastInsertId()
 }
 
+// InsertAll begins an INSERT of several rows, up to the table's name, for a
+// transaction that is given up as a whole when one of them fails. Without it
+// SQLite keeps a journal for undoing the statement alone, for which full-text
+// tables in the same transaction are written out each time.
+func (t *Tx) InsertAll() string { return "INSERT OR FAIL INTO " }
+
 // One scans the first row of an answer into dest. It returns fs.ErrNotExist
 // when there is none.
 func (t *Tx) One(query string, args []any, dest ...any) error {

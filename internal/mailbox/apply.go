@@ -112,7 +112,7 @@ func insertMessages(tx *db.Tx, messages []*line) error {
 			l.from.Name, l.from.Addr, l.to, l.subject, l.snippet, l.attachments)
 	}
 	return insert(tx, "mail_message (row, entry, size, sent, received, internal, captured, "+
-		"from_name, from_addr, to_text, subject, snippet, attachments)", 13, args, "")
+		"from_name, from_addr, to_text, subject, snippet, attachments)", 13, args)
 }
 
 func insertPlacements(tx *db.Tx, lines []*line) error {
@@ -121,7 +121,7 @@ func insertPlacements(tx *db.Tx, lines []*line) error {
 	for _, l := range lines {
 		args = append(args, l.row, l.account, l.folder.ID, l.uid, l.thread)
 	}
-	return insert(tx, "mail_placement (row, account, folder, uid, thread)", 5, args, "")
+	return insert(tx, "mail_placement (row, account, folder, uid, thread)", 5, args)
 }
 
 // byRow puts lines into the order of the tables, which keeps writes together.

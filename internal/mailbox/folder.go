@@ -51,7 +51,7 @@ func file(tx *db.Tx, lines []*line) error {
 			l.folder.Unseen++
 		}
 	}
-	if err := insert(tx, "mail_state (account, entry, flags)", 3, states, ""); err != nil {
+	if err := insert(tx, "mail_state (account, entry, flags)", 3, states); err != nil {
 		return err
 	}
 	return fl.flush(tx)

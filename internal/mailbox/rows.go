@@ -74,14 +74,14 @@ func marks(n int) string { return strings.Repeat("?,", n-1) + "?" }
 
 // insert writes rows of the given number of columns, many with a statement;
 // into names the table and its columns, args are the values of row after row.
-func insert(tx *db.Tx, into string, columns int, args []any, suffix string) error {
+func insert(tx *db.Tx, into string, columns int, args []any) error {
 	row := "(" + marks(columns) + ")"
 	for n := chunk; len(args) > 0; {
 		if len(args) < n*columns {
 			n /= 8 // 64, 8, 1: few statements serve every number of rows.
 			continue
 		}
-		query := "INSERT INTO " + into + " VALUES " + strings.Repeat(row+",", n-1) + row + suffix
+		query := tx.InsertAll() + into + " VALUES " + strings.Repeat(row+",", n-1) + row
 		if _, err := tx.Exec(query, args[:n*columns]...); err != nil {
 			table, _, _ := strings.Cut(into, " ")
 			return fmt.Errorf("inserting into %s: %w", table, err)

@@ -36,6 +36,7 @@ type key struct{ account, id int64 }
 type subject struct {
 	thread, oldest, newest int64
 	begun, changed         bool
+	stored                 bool // It has a row.
 }
 
 // threads finds the threads of the lines of one batch. What it decides is seen
@@ -94,7 +95,7 @@ func (t *threads) read(account int64, refs, abouts []int64) (known []int64, err 
 	const bySubject = "SELECT hash, thread, oldest, newest, begun FROM mail_subject WHERE account = ? AND hash IN (?)"
 	err = eachOf(t.tx, bySubject, []any{account}, abouts, func(r db.Row) error {
 		var h int64
-		s := &subject{}
+		s := &subject{stored: true}
 		if err := r.Scan(&h, &s.thread, &s.oldest, &s.newest, &s.begun); err != nil {
 			return err
 		}
@@ -281,17 +282,22 @@ func (t *threads) flush() error {
 	}
 	for _, k := range sorted(t.changed) {
 		s := t.subjects[k]
-		subjects = append(subjects, k.account, k.id, s.thread, s.oldest, s.newest, number(s.begun))
+		if !s.stored {
+			subjects = append(subjects, k.account, k.id, s.thread, s.oldest, s.newest, number(s.begun))
+			continue
+		}
+		const q = "UPDATE mail_subject SET thread = ?, oldest = ?, newest = ?, begun = ? WHERE account = ? AND hash = ?"
+		if _, err := t.tx.Exec(q, s.thread, s.oldest, s.newest, number(s.begun), k.account, k.id); err != nil {
+			return fmt.Errorf("noting the thread of a subject: %w", err)
+		}
 	}
-	const upsert = ` ON CONFLICT (account, hash) DO UPDATE SET
-		thread = excluded.thread, oldest = excluded.oldest, newest = excluded.newest, begun = excluded.begun`
-	if err := insert(t.tx, "mail_merged (account, thread, target)", 3, merged, ""); err != nil {
+	if err := insert(t.tx, "mail_merged (account, thread, target)", 3, merged); err != nil {
 		return err
 	}
-	if err := insert(t.tx, "mail_reference (account, hash, thread)", 3, refs, ""); err != nil {
+	if err := insert(t.tx, "mail_reference (account, hash, thread)", 3, refs); err != nil {
 		return err
 	}
-	return insert(t.tx, "mail_subject (account, hash, thread, oldest, newest, begun)", 6, subjects, upsert)
+	return insert(t.tx, "mail_subject (account, hash, thread, oldest, newest, begun)", 6, subjects)
 }
 
 // sorted orders keys as the tables do, which keeps writes together.

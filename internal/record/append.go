@@ -30,6 +30,9 @@ type Draft struct {
 	// and names of the program's own, never anything of a person. A JSON
 	// object; nil for none.
 	Fields any
+	// Patient lets the draft wait a moment for company, since somebody sends
+	// many: a large batch costs much less than as many small ones.
+	Patient bool
 	// Mark, if not empty, is a name under which Progress gives the entry's
 	// number from then on: it is saved in the entry's own transaction.
 	Mark string

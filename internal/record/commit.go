@@ -39,24 +39,49 @@ func (r *Register) commitLoop() {
 	}
 }
 
-// gather fills a batch with what waits, and returns the job that did not fit.
+// patience is how long a batch of patient drafts waits for more of them.
+const patience = 20 * time.Millisecond
+
+// gather fills a batch with what waits, and returns the job that did not fit. A
+// batch waits for company while everybody in it is patient.
 func (r *Register) gather(first *job) (batch []*job, spill *job) {
 	batch, bytes := []*job{first}, first.size()
+	var late <-chan time.Time
+	if first.draft.Patient {
+		late = time.After(patience)
+	}
 	for len(batch) < maxBatch {
-		select {
-		case j, ok := <-r.queue:
-			if !ok {
-				return batch, nil
-			}
-			if bytes += j.size(); bytes > maxBatchBytes {
-				return batch, j
-			}
-			batch = append(batch, j)
-		default:
+		j := r.nextJob(late)
+		if j == nil {
 			return batch, nil
+		}
+		if bytes += j.size(); bytes > maxBatchBytes {
+			return batch, j
+		}
+		if batch = append(batch, j); !j.draft.Patient {
+			late = nil
 		}
 	}
 	return batch, nil
+}
+
+// nextJob takes the next job from the queue; nil when there is none, or until
+// late, if that is given.
+func (r *Register) nextJob(late <-chan time.Time) *job {
+	select {
+	case j := <-r.queue: // A closed queue gives nil.
+		return j
+	default:
+	}
+	if late == nil {
+		return nil
+	}
+	select {
+	case j := <-r.queue:
+		return j
+	case <-late:
+		return nil
+	}
 }
 
 func (j *job) size() int {

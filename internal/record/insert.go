@@ -43,7 +43,7 @@ func (b *batchWrite) insertEntries(tx *db.Tx) error {
 		}
 		args = append(args, b.first+int64(i), compact, ref.Segment, ref.Offset, ref.Length)
 	}
-	return insertRows(tx, "INSERT INTO entry (number, compact, segment, at, length) VALUES ", 5, args)
+	return insertRows(tx, "entry (number, compact, segment, at, length)", 5, args)
 }
 
 func (b *batchWrite) insertHashes(tx *db.Tx) error {
@@ -54,7 +54,7 @@ func (b *batchWrite) insertHashes(tx *db.Tx) error {
 			args = append(args, number, h[:])
 		}
 	}
-	return insertRows(tx, "INSERT INTO hash (number, hash) VALUES ", 2, args)
+	return insertRows(tx, "hash (number, hash)", 2, args)
 }
 
 func (b *batchWrite) insertKeys(tx *db.Tx) error {
@@ -71,7 +71,7 @@ func (b *batchWrite) insertKeys(tx *db.Tx) error {
 	for _, k := range keys {
 		args = append(args, k.Entry, k.Compartment, k.Wrapped)
 	}
-	return insertRows(tx, vault.InsertKeys, 3, args)
+	return insertRows(tx, vault.KeysTable, 3, args)
 }
 
 func (b *batchWrite) insertEnds(tx *db.Tx) error {
@@ -140,9 +140,9 @@ func (b *batchWrite) moveHead(tx *db.Tx) error {
 // costs three times the time.
 const rowsPerInsert = 32
 
-// insertRows inserts rows of width columns, given one after the other. query
-// ends with VALUES.
-func insertRows(tx *db.Tx, query string, width int, args []any) error {
+// insertRows inserts rows of width columns, given one after the other. into is
+// the table with its columns.
+func insertRows(tx *db.Tx, into string, width int, args []any) error {
 	row := "(?" + strings.Repeat(", ?", width-1) + ")"
 	for len(args) > 0 {
 		// Two sizes of statement only, so that both stay prepared.
@@ -150,7 +150,7 @@ func insertRows(tx *db.Tx, query string, width int, args []any) error {
 		if len(args) >= rowsPerInsert*width {
 			n = rowsPerInsert
 		}
-		if _, err := tx.Exec(query+row+strings.Repeat(", "+row, n-1), args[:n*width]...); err != nil {
+		if _, err := tx.Exec(tx.InsertAll()+into+" VALUES "+row+strings.Repeat(", "+row, n-1), args[:n*width]...); err != nil {
 			return fmt.Errorf("inserting rows: %w", err)
 		}
 		args = args[n*width:]

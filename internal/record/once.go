@@ -91,5 +91,5 @@ func (b *batchWrite) insertContents(tx *db.Tx) error {
 			args = append(args, j.once.number, j.once.rest, b.first+int64(i))
 		}
 	}
-	return insertRows(tx, "INSERT INTO content (number, rest, entry) VALUES ", 3, args)
+	return insertRows(tx, "content (number, rest, entry)", 3, args)
 }

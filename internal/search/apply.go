@@ -94,7 +94,7 @@ func (s *Search) number(tx *db.Tx, docs []*document) error {
 		}
 		last, spill = d.doc, max(spill, d.doc-dateOf(d.row))
 	}
-	_, err := tx.Exec("UPDATE search_spill SET seconds = ? WHERE seconds < ?", spill, spill)
+	_, err := tx.Exec("UPDATE search_spill SET seconds = ? WHERE one = 1 AND seconds < ?", spill, spill)
 	return err
 }
 

@@ -96,9 +96,9 @@ type MessageKey struct {
 	Wrapped            []byte
 }
 
-// InsertKeys begins the statement that stores message keys, in the order of
+// KeysTable is where message keys are inserted, with the columns in the order of
 // MessageKey's fields.
-const InsertKeys = "INSERT INTO message_key (entry, compartment, wrapped) VALUES "
+const KeysTable = "message_key (entry, compartment, wrapped)"
 
 // Sealed is a message that is ready to be stored.
 type Sealed struct {

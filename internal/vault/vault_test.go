@@ -313,7 +313,7 @@ func TestNoKeyInTheTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = v.db.Write(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec(InsertKeys+"(?, ?, ?)", 0, s.Keys[0].Compartment, s.Keys[0].Wrapped)
+		_, err := tx.Exec("INSERT INTO "+KeysTable+" VALUES (?, ?, ?)", 0, s.Keys[0].Compartment, s.Keys[0].Wrapped)
 		return err
 	})
 	if err != nil {
