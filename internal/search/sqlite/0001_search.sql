@@ -14,7 +14,7 @@ CREATE VIRTUAL TABLE search_text USING fts5 (
 );
 -- Fewer, larger segments: less rewriting for a little more work per query.
 INSERT INTO search_text (search_text, rank) VALUES ('automerge', 16);
-INSERT INTO search_text (search_text, rank) VALUES ('hashsize', 50331648);
+INSERT INTO search_text (search_text, rank) VALUES ('hashsize', 4194304);
 
 -- The index read word by word, for checking it.
 CREATE VIRTUAL TABLE search_word USING fts5vocab (search_text, instance);
