@@ -56,7 +56,7 @@ PY
 }
 
 search() { (cd "$here" && go test -run '^$' -bench . -benchtime 1x ./internal/search); }
-audit() { (cd "$here" && go test -run '^$' -bench Audit ./internal/audit); }
+audit() { (cd "$here" && go test -run '^$' -bench Run -benchtime 8x ./internal/audit); }
 proof() { (cd "$here" && go test -run '^$' -bench 'Verify|Proof' .); }
 
 idle() {

@@ -72,17 +72,26 @@ func (r *Register) Append(ctx context.Context, d Draft) (Receipt, error) {
 	if err := r.Behind(); err != nil {
 		return Receipt{}, err
 	}
-	j, err := r.prepare(ctx, d)
+	j, err := r.send(ctx, d)
 	if err != nil {
-		return Receipt{}, err
-	}
-	if err := r.enqueue(ctx, j); err != nil {
 		return Receipt{}, err
 	}
 	// From here the entry may become durable whatever the caller does, so
 	// that the answer is waited for: a sender who was cut off is told nothing.
 	a := <-j.answer
 	return a.receipt, a.err
+}
+
+// send seals a draft and hands it to the committer, who knows meanwhile that it
+// is coming.
+func (r *Register) send(ctx context.Context, d Draft) (*job, error) {
+	r.coming.Add(1)
+	defer r.coming.Add(-1)
+	j, err := r.prepare(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return j, r.enqueue(ctx, j)
 }
 
 func (r *Register) enqueue(ctx context.Context, j *job) error {

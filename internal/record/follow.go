@@ -24,8 +24,13 @@ const (
 )
 
 // gatherFor is how long a projection waits for more when an entry has arrived:
-// full-text indexing one message at a time costs four times as much.
-const gatherFor = 40 * time.Millisecond
+// full-text indexing one message at a time costs four times as much. While much
+// arrives, it waits longer.
+const (
+	gatherFor  = 40 * time.Millisecond
+	gatherMuch = 250 * time.Millisecond
+	much       = 32 // entries in one go
+)
 
 // pollEvery is how often a follower looks for entries of other processes.
 const pollEvery = time.Second
@@ -41,6 +46,7 @@ type Follower struct {
 	until int64         // Where to stop; 0 means the head.
 	bulk  int           // How many entries a transaction takes at least; 0 means what there is.
 	ended chan struct{} // Closed when no more entries will come in bulk.
+	began int64         // The first entry that work took the last time.
 }
 
 // Bulk makes a transaction of this follower take n entries or more, and wait for
@@ -212,7 +218,11 @@ func (f *Follower) wait(ctx context.Context) error {
 		}
 		select {
 		case <-moved:
-			if err := sleep(ctx, gatherFor); err != nil {
+			pause := gatherFor
+			if low-f.began >= much {
+				pause = gatherMuch
+			}
+			if err := sleep(ctx, pause); err != nil {
 				return err
 			}
 		case <-time.After(pollEvery):
@@ -280,6 +290,7 @@ func (f *Follower) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.began = low
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan *applied, 1)
 	seen := maps.Clone(next) // next moves on while batches are prepared.

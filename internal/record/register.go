@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sijill/internal/blob"
@@ -77,6 +78,7 @@ type Register struct {
 	recent *recent
 
 	queue   chan *job
+	coming  atomic.Int64 // Drafts that are being sealed.
 	stopped chan struct{}
 	stop    sync.Once
 	tree    *tree // Owned by the committer.
