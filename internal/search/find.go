@@ -16,7 +16,7 @@ type Options struct {
 	Before   int64          // Next of the page before; 0 is the first page.
 	Rank     bool           // The best of the newest 2,000 first, instead of the newest.
 	Snippets bool           // Open the messages and show the words in context.
-	CountTo  int64          // Where counting all hits stops; 0 means 1,000.
+	CountTo  int64          // Where counting all hits stops; 0 means 250.
 	Location *time.Location // Where a day begins; nil is UTC.
 }
 
@@ -38,7 +38,7 @@ type Result struct {
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
-	defaultCount = 1000
+	defaultCount = 250
 	// rankWindow is how many of the newest hits are ranked: ranking all
 	// 30,000 hits of a common word takes fifteen times as long.
 	rankWindow = 2000
