@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -40,12 +41,16 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
+// memoryAim is where an import begins to spend time on staying small.
+const memoryAim = 160 << 20
+
 // bulk is how many entries of an import are indexed together.
 const bulk = 24000
 
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
 func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *Globals, out Out) error {
+	debug.SetMemoryLimit(memoryAim)
 	before, _ := o.register.Head()
 	fctx, stop := context.WithCancel(ctx)
 	end := o.follower.Bulk(bulk)
@@ -121,7 +126,7 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 		return err
 	}
 	im := importer{o.register}
-	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery, InFlight: inFlight}).
+	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery, InFlight: inFlight, MaxBytes: maxBytes}).
 		Import(ctx, intake.Job{Account: account, Path: path, Report: report, Again: c.Again})
 	bar.end()
 	if errors.Is(err, context.Canceled) {
@@ -136,6 +141,9 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, pat
 // inFlight is how many messages an import has under way: two batches of the
 // register.
 const inFlight = 1024
+
+// maxBytes bounds the messages under way.
+const maxBytes = 16 << 20
 
 // saveEvery is how often an import notes how far it has come: what it would have
 // to look at again after a crash.

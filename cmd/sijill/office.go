@@ -110,7 +110,7 @@ func (o *office) stores(ctx context.Context) (err error) {
 // made again: everything in it follows from the entries.
 func (o *office) openMail(ctx context.Context) (*db.DB, error) {
 	path := filepath.Join(o.dir, mailName)
-	opts := db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 32 << 10}
+	opts := db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 16 << 10}
 	d, err := db.OpenSQLite(ctx, path, opts)
 	if !errors.Is(err, db.ErrKey) {
 		return d, err

@@ -116,7 +116,7 @@ type projected struct {
 func (p *projected) close() { p.db.Close() }
 
 func (o *office) projected(ctx context.Context, path string, until int64) (*projected, *record.Follower, error) {
-	d, err := db.OpenSQLite(ctx, path, db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 32 << 10})
+	d, err := db.OpenSQLite(ctx, path, db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 16 << 10})
 	if err != nil {
 		return nil, nil, err
 	}

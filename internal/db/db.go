@@ -251,7 +251,10 @@ func (d *DB) Shrink(ctx context.Context) error {
 		return fmt.Errorf("shrinking the database: %w", err)
 	}
 	defer func() { d.writer <- c }()
-	if _, err := c.sql.ExecContext(ctx, "VACUUM"); err != nil {
+	// The copy that is made on the way may be larger than memory.
+	_, err = c.sql.ExecContext(ctx, "PRAGMA temp_store=FILE; VACUUM")
+	_, back := c.sql.ExecContext(context.WithoutCancel(ctx), "PRAGMA temp_store=MEMORY")
+	if err = errors.Join(err, back); err != nil {
 		return fmt.Errorf("shrinking the database: %w", err)
 	}
 	return nil

@@ -161,3 +161,30 @@ func TestBackup(t *testing.T) {
 		t.Fatalf("check: %v %v", p, err)
 	}
 }
+
+func TestShrink(t *testing.T) {
+	d := migrated(t)
+	long := strings.Repeat("w", 4000)
+	for range 200 {
+		if err := add(d, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := d.Write(t.Context(), func(tx *Tx) error {
+		_, err := tx.Exec("DELETE FROM word WHERE id > 10")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Shrink(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Truncate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(d.Path())
+	if err != nil || info.Size() > 150_000 || count(t, d) != 10 {
+		t.Fatalf("%d bytes for %d rows (%v)", info.Size(), count(t, d), err)
+	}
+}
