@@ -65,7 +65,7 @@ func makeDemo(ctx context.Context, g *Globals, out Out) error {
 		return err
 	}
 	defer os.Unsetenv("SIJILL_PASSWORD")
-	init := &InitCmd{Office: "ديوان المثال · Diwan Example", Domain: demoDomain, Account: "laila@" + demoDomain, Name: "ليلى الهاشمي"}
+	init := &InitCmd{Office: "ديوان المثال", Domain: demoDomain, Account: "laila@" + demoDomain, Name: "ليلى الهاشمي"}
 	if err := init.Run(ctx, g, quiet); err != nil {
 		return err
 	}
