@@ -296,3 +296,50 @@ func TestStopUnderLoad(t *testing.T) {
 		t.Errorf("sessions were cut:\n%s", s.log)
 	}
 }
+
+// Ctrl-C stops an import with a word about going on, and it goes on.
+func TestImportInterrupted(t *testing.T) {
+	h := newHome(t)
+	s := newSource(t, importSize, 0)
+	c, _ := h.importing(s)
+	await(t, "something is imported", func() bool { return ended(c) || h.size() > 100 })
+	_ = c.Process.Signal(os.Interrupt)
+	if err := c.Wait(); err == nil {
+		t.Skip("this machine is too quick: the import was done before it could be interrupted")
+	} else if c.ProcessState.ExitCode() != 1 {
+		t.Fatalf("an interrupted import ended with %v", err)
+	}
+	c, out := h.importing(s)
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.reconciled(h, out)
+	once(h, s)
+	h.sound()
+}
+
+// A folder of segments that can't be opened is an error in words.
+func TestSegmentsUnusable(t *testing.T) {
+	h := newHome(t)
+	segments := filepath.Join(h.dir, segmentsName)
+	if err := os.RemoveAll(segments); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(segments, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, status := h.sijill("status")
+	if status != 1 || !strings.Contains(stderr, "segment folder") || strings.Contains(stderr, "panic") {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+}
+
+// size is how many entries the register has.
+func (h *home) size() int64 {
+	h.Helper()
+	var s struct{ Entries int64 }
+	if err := json.Unmarshal([]byte(h.must("status", "--json")), &s); err != nil {
+		h.Fatal(err)
+	}
+	return s.Entries
+}

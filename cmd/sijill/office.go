@@ -99,9 +99,11 @@ func (o *office) stores(ctx context.Context) (err error) {
 	if o.mail, err = o.openMail(ctx); err != nil {
 		return err
 	}
-	if o.blobs, err = files.Open(filepath.Join(o.dir, segmentsName), files.Options{}); err != nil {
-		return err
+	segments, err := files.Open(filepath.Join(o.dir, segmentsName), files.Options{})
+	if err != nil {
+		return err // A nil *files.Store must not become an interface that is not nil.
 	}
+	o.blobs = segments
 	o.vault, err = vault.Open(ctx, o.db, o.key)
 	return err
 }
@@ -110,8 +112,7 @@ func (o *office) stores(ctx context.Context) (err error) {
 // made again: everything in it follows from the entries.
 func (o *office) openMail(ctx context.Context) (*db.DB, error) {
 	path := filepath.Join(o.dir, mailName)
-	opts := db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 16 << 10}
-	d, err := db.OpenSQLite(ctx, path, opts)
+	d, err := db.OpenSQLite(ctx, path, o.mailOptions())
 	if !errors.Is(err, db.ErrKey) {
 		return d, err
 	}
@@ -122,7 +123,12 @@ func (o *office) openMail(ctx context.Context) (*db.DB, error) {
 			return nil, fmt.Errorf("setting the damaged projections aside: %w", err)
 		}
 	}
-	return db.OpenSQLite(ctx, path, opts)
+	return db.OpenSQLite(ctx, path, o.mailOptions())
+}
+
+// mailOptions are those of every database of projections.
+func (o *office) mailOptions() db.Options {
+	return db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 16 << 10}
 }
 
 // projections wires the projections in the order in which they are applied.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sijill/internal/db"
@@ -87,17 +88,15 @@ func (c *RebuildCmd) check(ctx context.Context, o *office, g *Globals, out Out) 
 }
 
 func reportCheck(g *Globals, out Out, size int64, found []string) error {
-	if g.JSON {
+	switch {
+	case g.JSON:
 		if err := json.NewEncoder(out).Encode(map[string]any{"entries": size, "differences": found}); err != nil {
 			return err
 		}
-	} else if len(found) == 0 {
+	case len(found) == 0:
 		fmt.Fprintf(out, "The projections are what %d entries say.\n", size)
-	}
-	for _, d := range found {
-		if !g.JSON {
-			fmt.Fprintln(out, d)
-		}
+	default:
+		fmt.Fprintln(out, strings.Join(found, "\n"))
 	}
 	if len(found) > 0 {
 		return exit(1)
@@ -116,7 +115,7 @@ type projected struct {
 func (p *projected) close() { p.db.Close() }
 
 func (o *office) projected(ctx context.Context, path string, until int64) (*projected, *record.Follower, error) {
-	d, err := db.OpenSQLite(ctx, path, db.Options{Key: o.key.Derive("mail pages"), Relaxed: true, CacheKB: 16 << 10})
+	d, err := db.OpenSQLite(ctx, path, o.mailOptions())
 	if err != nil {
 		return nil, nil, err
 	}
