@@ -22,6 +22,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"sijill"
 	"sijill/internal/db"
 )
 
@@ -87,13 +88,13 @@ func ParseRole(s string) (Role, error) {
 }
 
 // Class is what kind of mail comes to an address.
-type Class string
+type Class = sijill.Class
 
 // The classes. Mail to an office address is on record for all time; mail to a
 // personal one belongs to its owner.
 const (
-	Office   Class = "office"
-	Personal Class = "personal"
+	Office   = sijill.Office
+	Personal = sijill.Personal
 )
 
 // Account is a person who can sign in and has a mailbox.

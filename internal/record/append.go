@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/db"
 	"sijill/internal/vault"
 )
 
@@ -21,6 +22,9 @@ type Draft struct {
 	// an entry without a message, the accounts that it is about. One that is
 	// named twice counts once.
 	Holders []int64
+	// Class is that of the compartments: sijill.Office unless set. A personal
+	// message has exactly one holder, and is sealed so that only he can open it.
+	Class sijill.Class
 	// Content is sealed; nil for an entry without a message.
 	Content *Content
 	// Detail is sealed like a message for an entry that has no message: what
@@ -36,6 +40,10 @@ type Draft struct {
 	// Mark, if not empty, is a name under which Progress gives the entry's
 	// number from then on: it is saved in the entry's own transaction.
 	Mark string
+	// With, if not nil, runs in the entry's own transaction and is given the
+	// entry's number: for what must be true exactly when the entry is there. It
+	// must be quick, and an error of it refuses the whole batch.
+	With func(tx *db.Tx, entry int64) error
 	// Once appends nothing if the first holder has the very same message
 	// already through an earlier draft that said Once.
 	Once bool

@@ -22,6 +22,7 @@ type Item struct {
 	Index   int64         // The entry's number.
 	Entry   *sijill.Entry // The entry itself.
 	Holders []int64       // Accounts whose compartments hold its message.
+	Class   sijill.Class  // Of those compartments: sijill.Office or sijill.Personal.
 
 	content func() (*Content, error)
 	parsed  func() (*message.Message, error)

@@ -44,15 +44,6 @@ var (
 	ErrDamaged = errors.New("sealed data or its key is damaged")
 )
 
-// Class tells office from personal mail.
-type Class string
-
-// The two classes.
-const (
-	Office   Class = "office"
-	Personal Class = "personal"
-)
-
 // How keys are wrapped. The numbers stand in the database.
 const (
 	wrapAESGCM = 1 // under a symmetric key: AES-256-GCM
@@ -75,7 +66,7 @@ type Vault struct {
 // slot is what makes a compartment unique.
 type slot struct {
 	account int64
-	class   Class
+	class   sijill.Class
 	month   int
 }
 
@@ -157,7 +148,7 @@ func (s *Sealed) commit(key [32]byte, envelope, msg []byte) error {
 // which is random and used once under each compartment's key.
 func (v *Vault) wrap(ctx context.Context, account int64, key [32]byte, id sijill.ID) (MessageKey, error) {
 	now := v.now().UTC()
-	c, err := v.compartment(ctx, slot{account, Office, now.Year()*12 + int(now.Month()) - 1})
+	c, err := v.compartment(ctx, slot{account, sijill.Office, now.Year()*12 + int(now.Month()) - 1})
 	if err != nil {
 		return MessageKey{}, err
 	}
