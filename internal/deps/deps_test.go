@@ -14,10 +14,12 @@ import (
 var floors = map[string]int{
 	"sijill": 0, "sijill/internal/message": 0, "sijill/internal/text": 0, "sijill/internal/blob": 0,
 	"sijill/internal/db": 0, "sijill/internal/page": 0, "sijill/internal/view": 0,
-	"sijill/internal/vault": 1, "sijill/internal/people": 1,
+	"sijill/internal/resolve": 0, "sijill/internal/mailauth": 0,
+	"sijill/internal/vault": 1, "sijill/internal/people": 1, "sijill/internal/junk": 1, "sijill/internal/reports": 1,
 	"sijill/internal/record": 2, "sijill/internal/audit": 2,
-	"sijill/internal/mailbox": 3, "sijill/internal/search": 3,
-	"sijill/internal/smtpd": 4, "sijill/internal/intake": 4, "sijill/internal/web": 4,
+	"sijill/internal/mailbox": 3, "sijill/internal/search": 3, "sijill/internal/shelf": 3,
+	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
+	"sijill/internal/smtpd": 4, "sijill/internal/imapd": 4, "sijill/internal/intake": 4, "sijill/internal/web": 4, "sijill/internal/setup": 4,
 	"sijill/cmd/sijill": 5,
 	// A kit for tests: it makes registers and has them audited.
 	"sijill/internal/record/recordtest": 5,
@@ -27,18 +29,20 @@ var floors = map[string]int{
 // beside names the pairs on one floor, and why.
 var beside = map[[2]string]string{
 	{"sijill/internal/search", "sijill/internal/mailbox"}: "hits are rows that the mailbox keeps",
+	{"sijill/internal/shelf", "sijill/internal/mailbox"}:  "what is unlocked is kept in the mailbox's own tables, in memory",
+	{"sijill/internal/shelf", "sijill/internal/search"}:   "and found by the same search",
 }
 
 // onlyFrom names who may import a package at all.
 var onlyFrom = map[string][]string{
-	"sijill/internal/vault":      {"sijill/internal/record", "sijill/internal/audit", "sijill/cmd/sijill", "sijill/internal/record/recordtest"},
+	"sijill/internal/vault":      {"sijill/internal/record", "sijill/internal/access", "sijill/internal/shelf", "sijill/internal/audit", "sijill/cmd/sijill", "sijill/internal/record/recordtest"},
 	"sijill/internal/blob":       {"sijill/internal/record", "sijill/cmd/sijill", "sijill/internal/blob", "sijill/internal/record/recordtest"},
 	"sijill/internal/blob/files": {"sijill/cmd/sijill", "sijill/internal/record/recordtest"},
 	"sijill/internal/view":       {"sijill/internal/web", "sijill/cmd/sijill"},
 }
 
 // doors never reach the register or a database.
-var doors = []string{"sijill/internal/smtpd", "sijill/internal/intake", "sijill/internal/web"}
+var doors = []string{"sijill/internal/smtpd", "sijill/internal/imapd", "sijill/internal/intake", "sijill/internal/web", "sijill/internal/setup"}
 
 var closedToDoors = []string{"sijill/internal/record", "sijill/internal/db", "sijill/internal/vault", "sijill/internal/blob", "sijill/internal/audit"}
 
