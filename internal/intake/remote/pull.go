@@ -230,7 +230,7 @@ func (p *puller) read(ctx context.Context, msg *imapclient.FetchMessageData, f F
 			}
 			got = true
 			if err := p.body(ctx, it, d.Literal); err != nil {
-				return nil, broken{fmt.Errorf("fetching a message: %w", err)}
+				return nil, fmt.Errorf("fetching a message: %w", err)
 			}
 		}
 	}
@@ -240,8 +240,10 @@ func (p *puller) body(ctx context.Context, it *item, l imap.LiteralReader) error
 	size := l.Size()
 	if size > p.MaxMessage {
 		it.refused = fmt.Sprintf("it is larger than %d bytes", p.MaxMessage)
-		_, err := io.Copy(io.Discard, l)
-		return err
+		if _, err := io.Copy(io.Discard, l); err != nil {
+			return broken{err}
+		}
+		return nil
 	}
 	it.weight = min(size, p.Memory)
 	if err := p.memory.Acquire(ctx, it.weight); err != nil {
@@ -250,7 +252,7 @@ func (p *puller) body(ctx context.Context, it *item, l imap.LiteralReader) error
 	it.mail.Message = make([]byte, size)
 	if _, err := io.ReadFull(l, it.mail.Message); err != nil {
 		p.memory.Release(it.weight)
-		return err
+		return broken{err}
 	}
 	return nil
 }
