@@ -263,7 +263,7 @@ func TestRefusals(t *testing.T) {
 		return nil
 	}
 	var refused []Refusal
-	r, err := Pull(t.Context(), th.source(), Options{Appender: h, Ledger: h, Key: "k", MaxMessage: 700,
+	r, err := Pull(t.Context(), th.source(), Options{Appender: h, Ledger: h, Key: "k", MaxMessage: 180,
 		Refused: func(r Refusal) { refused = append(refused, r) }})
 	if err != nil {
 		t.Fatal(err)
