@@ -16,14 +16,16 @@ var floors = map[string]int{
 	"sijill/internal/db": 0, "sijill/internal/page": 0, "sijill/internal/view": 0,
 	"sijill/internal/resolve": 0, "sijill/internal/mailauth": 0,
 	"sijill/internal/vault": 1, "sijill/internal/people": 1, "sijill/internal/junk": 1, "sijill/internal/reports": 1,
+	"sijill/internal/evidence": 1, "sijill/internal/certs": 0,
 	"sijill/internal/record": 2, "sijill/internal/audit": 2,
 	"sijill/internal/mailbox": 3, "sijill/internal/search": 3, "sijill/internal/shelf": 3,
 	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
-	"sijill/internal/smtpd": 4, "sijill/internal/imapd": 4, "sijill/internal/intake": 4, "sijill/internal/web": 4, "sijill/internal/setup": 4,
-	"sijill/cmd/sijill": 5,
+	"sijill/internal/post": 4,
+	"sijill/internal/smtpd": 5, "sijill/internal/imapd": 5, "sijill/internal/intake": 5, "sijill/internal/web": 5, "sijill/internal/setup": 5,
+	"sijill/cmd/sijill": 6,
 	// A kit for tests: it makes registers and has them audited.
-	"sijill/internal/record/recordtest": 5,
-	"sijill/internal/deps":              5,
+	"sijill/internal/record/recordtest": 6,
+	"sijill/internal/deps":              6,
 }
 
 // beside names the pairs on one floor, and why.
