@@ -2,7 +2,8 @@
 // transactions.
 //
 // It promises that a transaction whose Write returned nil is on disk (unless
-// the database was opened with Relaxed), that at most one writer runs at a time
+// the database was opened with Relaxed, where only WriteSynced promises that, of
+// its own transaction and all before it), that at most one writer runs at a time
 // across goroutines and processes, and that readers never wait for it. The SQL
 // that callers write is a subset that SQLite and PostgreSQL share: placeholders
 // are "?", upserts are ON CONFLICT, times are integers of microseconds; only
@@ -19,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,8 +46,8 @@ type Options struct {
 	// Key encrypts every page. It must be the same at every opening.
 	Key [32]byte
 	// Relaxed lets the last transactions be lost in a power failure (never
-	// torn): right for projections, which can be made again, and wrong for
-	// everything else.
+	// torn), back to the last WriteSynced: right for projections, which can be
+	// made again, and wrong for everything else.
 	Relaxed bool
 	// Readers is how many read transactions may run at once; 0 means 4.
 	Readers int
@@ -61,9 +63,15 @@ type DB struct {
 	pool    *sql.DB
 	path    string
 	opts    Options
+	memory  bool       // There is no file; readers take the writing connection.
 	writer  chan *conn // Holds the writing connection while nobody writes.
 	readers chan *conn // Holds a token for each reader; a nil one is opened when first needed.
+	closing sync.Once
+	closed  chan struct{} // Closed when Close begins.
 }
+
+// ErrClosed says that the database was closed.
+var ErrClosed = errors.New("the database is closed")
 
 // ErrKey says that the key given doesn't open the database.
 var ErrKey = errors.New("the key does not open this database")
@@ -82,9 +90,9 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
 	pool.SetMaxIdleConns(opts.Readers + 1)
-	d := &DB{pool: pool, path: path, opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers)}
+	d := &DB{pool: pool, path: path, opts: opts, writer: make(chan *conn, 1), readers: make(chan *conn, opts.Readers), closed: make(chan struct{})}
 	w, err := d.connect(ctx)
-	if err == nil && !opts.Relaxed {
+	if err == nil {
 		// The driver syncs the write-ahead log, but not the folder in which
 		// connecting has made it.
 		if err = syncFile(filepath.Dir(path)); err != nil {
@@ -127,7 +135,8 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 	// EXTRA is FULL for the write-ahead log. Besides, it makes the removal of
 	// the journal under which a new database becomes one with such a log
 	// durable: were that journal to come back after a power failure, it would
-	// undo the creation and all that was committed since.
+	// undo the creation and all that was committed since. A relaxed database
+	// needs that too, for WriteSynced, and relaxes only afterwards.
 	//
 	// secure_delete overwrites what is deleted; destroying a key relies on it.
 	// FAST does so only where no page is written for it alone. A longer
@@ -136,8 +145,8 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 	if opts.Relaxed {
 		sync, deletion, log = "NORMAL", "FAST", 8000
 	}
-	pragmas := fmt.Sprintf(`PRAGMA synchronous=%s; PRAGMA journal_mode=WAL; PRAGMA cache_size=-%d;
-		PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=%s;
+	pragmas := fmt.Sprintf(`PRAGMA synchronous=EXTRA; PRAGMA journal_mode=WAL; PRAGMA synchronous=%s;
+		PRAGMA cache_size=-%d; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; PRAGMA secure_delete=%s;
 		PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=67108864`, sync, cache, deletion, log)
 	if err := c.Exec(pragmas); err != nil {
 		if errors.Is(err, sqlite3.NOTADB) {
@@ -151,31 +160,59 @@ func prepare(c *sqlite3.Conn, opts Options) error {
 // Dialect tells which engine the database is.
 func (d *DB) Dialect() Dialect { return SQLite }
 
-// Path is the file of the database.
+// Path is the file of the database; "" where it is in memory.
 func (d *DB) Path() string { return d.path }
 
-// Close waits for running transactions and closes the database.
-func (d *DB) Close() error {
-	w := <-d.writer
-	w.close()
-	for range cap(d.readers) {
-		if r := <-d.readers; r != nil {
-			r.close()
+// Close waits for running transactions and closes the database. Those that wait
+// to begin, and later ones, fail with ErrClosed. Closing again does nothing.
+func (d *DB) Close() (err error) {
+	d.closing.Do(func() {
+		close(d.closed)
+		w := <-d.writer
+		w.close()
+		for range cap(d.readers) {
+			if r := <-d.readers; r != nil {
+				r.close()
+			}
 		}
-	}
-	return d.pool.Close()
+		err = d.pool.Close()
+	})
+	return err
 }
 
 // Write runs fn in a transaction that may write, one at a time, and commits it
-// when fn returns nil. When Write returns nil the transaction is durable; when
-// it returns an error nothing of it has happened.
+// when fn returns nil. When Write returns nil the transaction is durable (but
+// see Options.Relaxed); when it returns an error nothing of it has happened.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
-	c, err := take(ctx, d.writer)
+	return d.write(ctx, false, fn)
+}
+
+// WriteSynced is Write whose transaction is durable in a relaxed database too,
+// with all that were committed before it: for what a person waits for and what
+// can't be made again.
+func (d *DB) WriteSynced(ctx context.Context, fn func(*Tx) error) error {
+	return d.write(ctx, d.opts.Relaxed, fn)
+}
+
+func (d *DB) write(ctx context.Context, sync bool, fn func(*Tx) error) error {
+	c, err := d.take(ctx, d.writer)
 	if err != nil {
 		return err
 	}
-	defer func() { d.writer <- c }()
-	return d.explain(c.transact(ctx, "BEGIN IMMEDIATE", fn))
+	after, err := func() ([]func(), error) {
+		defer func() { d.writer <- c }()
+		if sync {
+			if err := c.level(ctx, "FULL"); err != nil {
+				return nil, err
+			}
+			defer func() { _ = c.level(ctx, "NORMAL") }() // Left as it was, it is only slower.
+		}
+		return c.transact(ctx, "BEGIN IMMEDIATE", fn)
+	}()
+	for _, f := range after {
+		f()
+	}
+	return d.explain(err)
 }
 
 // scarce is how little room on a disk, in bytes, explains that a write failed.
@@ -197,11 +234,18 @@ func (d *DB) explain(err error) error {
 }
 
 // take waits for a connection, as long as ctx lets it.
-func take(ctx context.Context, from <-chan *conn) (*conn, error) {
+func (d *DB) take(ctx context.Context, from <-chan *conn) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	select {
+	case <-d.closed:
+		return nil, ErrClosed
+	default:
+	}
+	select {
+	case <-d.closed:
+		return nil, ErrClosed
 	case c := <-from:
 		return c, nil
 	case <-ctx.Done():
@@ -211,7 +255,10 @@ func take(ctx context.Context, from <-chan *conn) (*conn, error) {
 
 // Read runs fn in a transaction that sees one snapshot and must not write.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	c, err := take(ctx, d.readers)
+	if d.memory {
+		return d.Write(ctx, fn)
+	}
+	c, err := d.take(ctx, d.readers)
 	if err != nil {
 		return err
 	}
@@ -221,13 +268,20 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 			return err
 		}
 	}
-	return c.transact(ctx, "BEGIN", fn)
+	after, err := c.transact(ctx, "BEGIN", fn)
+	for _, f := range after {
+		f()
+	}
+	return err
 }
 
 // Truncate moves all that the write-ahead log holds into the database file and
 // empties the log, so that what was deleted is nowhere on disk any more.
 func (d *DB) Truncate(ctx context.Context) error {
-	c, err := take(ctx, d.writer)
+	if d.memory {
+		return nil
+	}
+	c, err := d.take(ctx, d.writer)
 	if err != nil {
 		return fmt.Errorf("truncating the write-ahead log: %w", err)
 	}
@@ -246,7 +300,10 @@ func (d *DB) Truncate(ctx context.Context) error {
 // Shrink rewrites the database file without the room that nothing uses. It takes
 // time and disk in proportion to the whole file.
 func (d *DB) Shrink(ctx context.Context) error {
-	c, err := take(ctx, d.writer)
+	if d.memory {
+		return nil
+	}
+	c, err := d.take(ctx, d.writer)
 	if err != nil {
 		return fmt.Errorf("shrinking the database: %w", err)
 	}
@@ -262,12 +319,15 @@ func (d *DB) Shrink(ctx context.Context) error {
 
 // Backup writes a consistent copy of the database to path while it is in use.
 // The copy is encrypted under the same key. An existing file is an error that
-// wraps fs.ErrExist.
+// wraps fs.ErrExist. A database in memory refuses.
 func (d *DB) Backup(ctx context.Context, path string) error {
+	if d.memory {
+		return errors.New("backing up: the database is to be in memory only")
+	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backing up: %w", fs.ErrExist)
 	}
-	c, err := take(ctx, d.writer) // No transaction may be open on the connection that copies.
+	c, err := d.take(ctx, d.writer) // No transaction may be open on the connection that copies.
 	if err != nil {
 		return fmt.Errorf("backing up: %w", err)
 	}

@@ -24,9 +24,14 @@ type Tx struct {
 	// Now is the clock of the transaction, so that all its rows agree.
 	Now time.Time
 
-	ctx context.Context
-	c   *conn
+	ctx   context.Context
+	c     *conn
+	after []func()
 }
+
+// After has fn called once the transaction has committed and its connection is
+// free again, in the order of the calls; not when it is rolled back.
+func (t *Tx) After(fn func()) { t.after = append(t.after, fn) }
 
 // Row is one row of an answer.
 type Row interface {
@@ -34,36 +39,48 @@ type Row interface {
 	Scan(dest ...any) error
 }
 
-func (c *conn) transact(ctx context.Context, begin string, fn func(*Tx) error) error {
+// transact runs one transaction, and gives what is to be called after it.
+func (c *conn) transact(ctx context.Context, begin string, fn func(*Tx) error) (after []func(), err error) {
 	// Once begun, a transaction is not torn apart by an impatient caller:
 	// only its statements look at ctx.
 	bg := context.WithoutCancel(ctx)
 	if err := c.exec(bg, begin); err != nil {
-		return fmt.Errorf("beginning transaction: %w", err)
+		return nil, fmt.Errorf("beginning transaction: %w", err)
 	}
-	if err := c.run(ctx, fn); err != nil {
+	if after, err = c.run(ctx, fn); err != nil {
 		if errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil {
 			err = ctx.Err() // The engine's word for it.
 		}
-		return errors.Join(err, c.rollback(bg))
+		return nil, errors.Join(err, c.rollback(bg))
 	}
 	if err := c.exec(bg, "COMMIT"); err != nil {
-		return errors.Join(fmt.Errorf("committing: %w", err), c.rollback(bg))
+		return nil, errors.Join(fmt.Errorf("committing: %w", err), c.rollback(bg))
+	}
+	return after, nil
+}
+
+// level says how far a commit goes: FULL until the disk has it, NORMAL no
+// further than the system. The engine takes it when it reads the statement, not
+// when it runs it, so that it must not be one that was prepared.
+func (c *conn) level(ctx context.Context, level string) error {
+	if _, err := c.sql.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous="+level); err != nil {
+		return fmt.Errorf("choosing how durable a commit is: %w", err)
 	}
 	return nil
 }
 
 // run calls fn and turns a panic of its into a rollback before it goes on.
-func (c *conn) run(ctx context.Context, fn func(*Tx) error) error {
+func (c *conn) run(ctx context.Context, fn func(*Tx) error) (after []func(), err error) {
 	done := false
 	defer func() {
 		if !done {
 			_ = c.rollback(context.WithoutCancel(ctx))
 		}
 	}()
-	err := fn(&Tx{Now: time.Now().UTC().Truncate(time.Microsecond), ctx: ctx, c: c})
+	tx := &Tx{Now: time.Now().UTC().Truncate(time.Microsecond), ctx: ctx, c: c}
+	err = fn(tx)
 	done = true
-	return err
+	return tx.after, err
 }
 
 // rollback ends a transaction that failed. SQLite has sometimes rolled back

@@ -8,7 +8,7 @@ import (
 // Envelope is what is known about a message besides its bytes. It is stored
 // with them and is no part of them.
 type Envelope struct {
-	Door     string     `json:"door"`                // smtp, lmtp or import
+	Door     string     `json:"door"`                // smtp, lmtp, submission, import or another way in
 	From     string     `json:"from,omitempty"`      // MAIL FROM as given; empty for the null sender
 	To       []string   `json:"to,omitempty"`        // RCPT TO as given
 	Client   string     `json:"client,omitempty"`    // the peer's IP address
@@ -16,7 +16,7 @@ type Envelope struct {
 	TLS      string     `json:"tls,omitempty"`       // version and cipher suite
 	Time     time.Time  `json:"time"`                // when it arrived
 	Internal *time.Time `json:"internal,omitempty"`  // the mailbox's own date, on import
-	Trace    string     `json:"trace,omitempty"`     // our Return-Path and Received fields, each ended by CRLF
+	Trace    string     `json:"trace,omitempty"`     // fields of ours to be presented before the message, each ended by CRLF
 	Folder   string     `json:"folder,omitempty"`    // folder to file it in; empty for the inbox
 	Seen     bool       `json:"seen,omitempty"`      // already read, on import
 	Source   string     `json:"source,omitempty"`    // base name of the imported source
@@ -24,6 +24,9 @@ type Envelope struct {
 	Offset   int64      `json:"offset,omitempty"`    // byte offset in the source
 	LineEnds string     `json:"line_ends,omitempty"` // how line ends were normalised
 	Journal  *Journal   `json:"journal,omitempty"`   // set when the message is a journal report
+	Auth     string     `json:"auth,omitempty"`      // what the checks on arrival found, as words: dkim=pass dmarc=pass spf=pass
+	Junk     bool       `json:"junk,omitempty"`      // the checks on arrival took it for junk
+	Evidence string     `json:"evidence,omitempty"`  // SHA-256, in hex, of the evidence kept for Auth
 }
 
 // Journal is what a journal report says about the message in it.

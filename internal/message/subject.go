@@ -44,6 +44,22 @@ func SubjectBase(subject string) (base string, reply bool) {
 
 // cutMark takes one mark such as "Re:", "RE[2]:" or "رد:" off the front.
 func cutMark(s string) (string, bool) {
+	mark, end := findMark(s)
+	if !replyMarks[mark] {
+		return s, false
+	}
+	return strings.TrimSpace(s[end:]), true
+}
+
+// markOf is the mark at the front, folded, or "".
+func markOf(s string) string {
+	mark, _ := findMark(s)
+	return mark
+}
+
+// findMark folds what stands before the first colon and gives the offset behind
+// that.
+func findMark(s string) (mark string, end int) {
 	head := s[:min(len(s), 48)]
 	colon := strings.IndexByte(head, ':')
 	width := 1
@@ -51,9 +67,9 @@ func cutMark(s string) (string, bool) {
 		colon, width = wide, len("：")
 	}
 	if colon <= 0 {
-		return s, false
+		return "", 0
 	}
-	mark := strings.TrimSpace(head[:colon])
+	mark = strings.TrimSpace(head[:colon])
 	if open := strings.IndexAny(mark, "[("); open > 0 && strings.Trim(mark[open:], "[]()0123456789") == "" {
 		mark = strings.TrimSpace(mark[:open])
 	}
@@ -63,10 +79,7 @@ func cutMark(s string) (string, bool) {
 		}
 		return unicode.ToLower(r)
 	}, mark)
-	if !replyMarks[mark] {
-		return s, false
-	}
-	return strings.TrimSpace(s[colon+width:]), true
+	return mark, colon + width
 }
 
 // cutTag takes a list's [tag] off the front, unless nothing would be left.

@@ -6,6 +6,10 @@ import (
 	"unicode/utf8"
 )
 
+// offerSecure is what submission offers besides within TLS. go-smtp would only
+// do so if it knew of the TLS.
+const offerSecure = "250-AUTH PLAIN LOGIN\r\n250-REQUIRETLS\r\n"
+
 // What go-smtp reads when the guard has the message already, and when it is to
 // forget one.
 var (
@@ -26,6 +30,8 @@ func (g *guard) command(line []byte) {
 		g.chunk(text)
 	case "STAR": // go-smtp takes all that begins with STARTTLS for it
 		g.startTLS(text)
+	case "AUTH":
+		g.auth(text, line)
 	case "EHLO", "LHLO", "HELO":
 		g.greet(text, line)
 	case "MAIL", "RCPT", "DATA":
@@ -88,6 +94,10 @@ func (g *guard) greet(text, line []byte) {
 	}
 	g.idle++
 	g.extended = verb(text) != "HELO"
+	g.offer = ""
+	if g.role.submits && g.extended && g.tls != "" {
+		g.offer = offerSecure
+	}
 	g.feed = line
 }
 

@@ -16,28 +16,49 @@ const maxJournalled = 10000
 // deliver seals the letter and returns the reply to it.
 func (s *session) deliver() reply {
 	g := s.g
-	if g.letter.refusal != nil {
-		return g.letter.refusal
-	}
-	raw := g.letter.bytes
-	if r := inspect(raw); r != nil {
+	if r := s.sound(); r != nil {
 		return r
 	}
+	raw := g.letter.bytes
 	m := &Mail{Envelope: s.envelope(time.Now().UTC()), Message: raw}
 	if s.journal {
 		if r := s.unpack(raw, &m.Envelope); r != nil {
 			return r
 		}
 	}
-	m.Accounts = s.accounts
+	m.Accounts, m.Holders = s.accounts(), s.holders
+	if r := s.judge(m); r != nil {
+		return r
+	}
 	receipt, err := g.srv.opt.Appender.Append(g.srv.ctx, m)
 	if err != nil {
 		return g.srv.unsealed(err)
 	}
+	return s.accepted(receipt)
+}
+
+// sound returns what is wrong with the letter whatever it says.
+func (s *session) sound() reply {
+	l := &s.g.letter
+	if l.refusal != nil {
+		return l.refusal
+	}
+	if r := inspect(l.bytes); r != nil {
+		return r
+	}
+	if hops(l.bytes) > s.g.srv.opt.Limits.Hops {
+		return replyLoop
+	}
+	return nil
+}
+
+// accepted counts a sealed letter and gives the reply to it.
+func (s *session) accepted(receipt Receipt) reply {
+	g, n := s.g, len(s.g.letter.bytes)
 	g.errors, g.idle = 0, 0
 	g.srv.stats.accepted.Add(1)
-	g.srv.stats.bytes.Add(int64(len(raw)))
-	g.srv.opt.Log.Debug("message sealed", "entry", receipt.Entry, "bytes", len(raw), "door", g.role.door)
+	g.srv.stats.bytes.Add(int64(n))
+	g.srv.opt.Log.Debug("message sealed", "entry", receipt.Entry, "bytes", n, "door", g.role.door)
 	return sealed(receipt.Entry)
 }
 
@@ -99,9 +120,9 @@ func (s *session) addNamed(ctx context.Context, names []string) reply {
 		if seen[key] = true; len(seen) > maxJournalled {
 			return replyManyJournal
 		}
-		switch account, r := s.g.srv.lookup(ctx, name); r {
+		switch mailbox, r := s.g.srv.lookup(ctx, name); r {
 		case nil:
-			s.hold(account)
+			s.hold(mailbox)
 		case replyForeign, replyUnknown: // other people's addresses are to be expected
 		default:
 			return r

@@ -50,6 +50,9 @@ type guard struct {
 	hung  bool   // up by us, while the peer may be sending
 
 	session  *session // nil before EHLO
+	sender   Sender   // who has signed in
+	refusals int      // failures to sign in
+	offer    string   // lines for go-smtp's answer to EHLO
 	extended bool     // greeted with EHLO or LHLO
 	letter   letter
 	chunks   bool // between BDAT commands of one message
@@ -93,6 +96,10 @@ func (g *guard) Read(p []byte) (int, error) {
 func (g *guard) Write(p []byte) (int, error) {
 	if g.muted {
 		return len(p), nil
+	}
+	if g.offer != "" && bytes.HasPrefix(p, []byte("250-PIPELINING")) {
+		g.out = append(g.out, g.offer...)
+		g.offer = ""
 	}
 	if len(p) > 3 && p[3] != '-' {
 		g.count(int(p[0]-'0')*100 + int(p[1]-'0')*10 + int(p[2]-'0'))
@@ -256,6 +263,9 @@ func (g *guard) Close() error {
 			g.linger()
 			err = errors.Join(err, g.Conn.Close())
 			g.srv.leave(g)
+		}
+		if g.sender != nil {
+			g.sender.Close()
 		}
 		inputs.Put(g.input)
 		g.input, g.in, g.feed = nil, nil, nil

@@ -42,6 +42,20 @@ type Limits struct {
 	MinRate int
 	// MemoryWait is how long a message may wait for memory; 20 seconds.
 	MemoryWait time.Duration
+	// Check is how long the arrival check of one message may take; a minute.
+	Check time.Duration
+	// Hops is how many Received fields a message may have; 100, the least that
+	// RFC 5321 section 6.3 recommends.
+	Hops int
+
+	// SenderMessages and SenderRecipients are how many messages and recipients
+	// one account may submit in an hour; 500 and 2,000.
+	SenderMessages, SenderRecipients int
+	// SignIns is how many failures to sign in end a connection; 5.
+	SignIns int
+	// SignInPause is how long the answer to a failed sign-in is held back; a
+	// second. It doubles with each, up to five seconds.
+	SignInPause time.Duration
 }
 
 func (l Limits) orDefault() Limits {
@@ -63,6 +77,12 @@ func (l Limits) orDefault() Limits {
 	set(&l.Recipients, 1000)
 	set(&l.Errors, 50)
 	set(&l.MinRate, 1024)
+	set(&l.Hops, 100)
+	set(&l.SenderMessages, 500)
+	set(&l.SenderRecipients, 2000)
+	set(&l.SignIns, 5)
+	wait(&l.SignInPause, time.Second)
+	wait(&l.Check, time.Minute)
 	wait(&l.Idle, 5*time.Minute)
 	wait(&l.Data, 30*time.Minute)
 	wait(&l.MemoryWait, 20*time.Second)

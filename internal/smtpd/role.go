@@ -16,18 +16,30 @@ import (
 type role struct {
 	srv           *Server
 	door          string // message.Envelope.Door
+	submits       bool   // clients sign in and send
+	implicit      bool   // TLS comes first
 	plain, secure *smtp.Server
 	upgraded      *handoff
 	once          sync.Once // starts secure
+	handshakes    sync.WaitGroup
 }
 
-func newRole(s *Server, lmtp bool) *role {
-	r := &role{srv: s, door: "smtp", upgraded: newHandoff()}
-	if lmtp {
-		r.door = "lmtp"
-	}
-	r.plain, r.secure = r.server(lmtp), r.server(lmtp)
+// protocol is what a role speaks.
+type protocol uint8
+
+const (
+	exchange      protocol = iota // SMTP between servers
+	localDelivery                 // LMTP
+	submission                    // SMTP of clients, STARTTLS
+	submissions                   // SMTP of clients over TLS
+)
+
+func newRole(s *Server, p protocol) *role {
+	r := &role{srv: s, upgraded: newHandoff(), submits: p >= submission, implicit: p == submissions}
+	r.door = [...]string{"smtp", "lmtp", "submission", "submission"}[p]
+	r.plain, r.secure = r.server(p == localDelivery), r.server(p == localDelivery)
 	r.plain.TLSConfig = s.opt.TLS // only advertises; the guard does the handshake
+	r.secure.EnableREQUIRETLS = r.submits
 	return r
 }
 
@@ -42,7 +54,8 @@ func (r *role) server(lmtp bool) *smtp.Server {
 	s.MaxRecipients = o.Limits.Recipients
 	s.MaxLineLength = 0
 	s.EnableSMTPUTF8 = true
-	s.AllowInsecureAuth = true // no mechanism is offered: AUTH is answered 504 in either phase
+	s.EnableDSN = r.submits
+	s.AllowInsecureAuth = true // no mechanism is offered: AUTH is answered 504, or taken by the guard
 	s.ErrorLog = quietLog{o.Log}
 	return s
 }
@@ -65,7 +78,22 @@ func (r *role) serve(l net.Listener) error {
 func (r *role) shutdown(ctx context.Context) {
 	_ = r.plain.Shutdown(ctx)
 	r.upgraded.Close()
+	r.waitForHandshakes(ctx)
 	_ = r.secure.Shutdown(ctx)
+}
+
+// waitForHandshakes waits until no connection is between the listener and the
+// secure server, or for ctx.
+func (r *role) waitForHandshakes(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		r.handshakes.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // admitting is a listener that gives only the connections within the limits.
@@ -80,7 +108,12 @@ func (l *admitting) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if g := l.role.srv.admit(c, l.role); g != nil {
+		g := l.role.srv.admit(c, l.role)
+		switch {
+		case g == nil:
+		case l.role.implicit:
+			l.role.handshakes.Go(g.secureFirst)
+		default:
 			return g, nil
 		}
 	}

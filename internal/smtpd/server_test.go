@@ -116,6 +116,17 @@ func (s *safeBuffer) String() string {
 // start serves on a loopback port until the test ends.
 func start(t testing.TB, lmtp bool, change func(*Options)) *service {
 	t.Helper()
+	return serving(t, func(s *Server) func(net.Listener) error {
+		if lmtp {
+			return s.ServeLMTP
+		}
+		return s.Serve
+	}, change)
+}
+
+// serving serves what door gives until the test ends.
+func serving(t testing.TB, door func(*Server) func(net.Listener) error, change func(*Options)) *service {
+	t.Helper()
 	s := &service{register: &register{}, log: &safeBuffer{}}
 	o := Options{
 		Hostname:   "mx.diwan.example",
@@ -137,12 +148,8 @@ func start(t testing.TB, lmtp bool, change func(*Options)) *service {
 		t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
-	serve := s.Serve
-	if lmtp {
-		serve = s.ServeLMTP
-	}
 	served := make(chan error, 1)
-	go func() { served <- serve(l) }()
+	go func() { served <- door(s.Server)(l) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -158,7 +165,7 @@ func start(t testing.TB, lmtp bool, change func(*Options)) *service {
 		if !s.memory.TryAcquire(s.opt.Memory + smallest) {
 			t.Error("memory of messages was not given back")
 		}
-		for _, secret := range []string{"@", "secret", "127.0.0.1"} {
+		for _, secret := range []string{"@", "secret", "127.0.0.1", "app-", "hind"} {
 			if strings.Contains(s.log.String(), secret) {
 				t.Errorf("log holds %q:\n%s", secret, s.log)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill"
 	"sijill/internal/people"
 
 	"github.com/emersion/go-smtp"
@@ -32,8 +33,13 @@ type transaction struct {
 	size       int64
 	from       string
 	to         []string
-	accounts   []int64
+	holders    []Holder
 	journal    bool // a recipient is a journal address
+
+	// Of a submission.
+	recipients []Recipient
+	ret, id    string
+	requireTLS bool
 }
 
 func newSession(c *smtp.Conn) (smtp.Session, error) {
@@ -48,6 +54,11 @@ func newSession(c *smtp.Conn) (smtp.Session, error) {
 // Mail begins a transaction.
 func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	limits := &s.g.srv.opt.Limits
+	if s.g.role.submits {
+		if r := s.maySubmit(); r != nil {
+			return r
+		}
+	}
 	switch {
 	case s.mail:
 		return replyMailTwice
@@ -60,19 +71,39 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 	case !s.g.srv.peers.message(s.g.peer, time.Now()):
 		return replyMessageRate
 	}
+	t := transaction{mail: true, utf8: o.UTF8, size: o.Size, from: quote(from)}
+	if s.g.role.submits {
+		if r := s.beginSubmission(from); r != nil {
+			return r
+		}
+		t.ret, t.id, t.requireTLS = string(o.Return), o.EnvelopeID, o.RequireTLS
+	}
 	s.g.messages++
-	s.transaction = transaction{mail: true, utf8: o.UTF8, size: o.Size, from: quote(from)}
+	s.transaction = t
 	return nil
 }
 
-// Rcpt adds a recipient that is an account.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+// Rcpt adds a recipient: an account or, in a submission, anyone.
+func (s *session) Rcpt(to string, o *smtp.RcptOptions) error {
+	var r reply
 	switch {
 	case !ascii(to) && !s.utf8:
-		return replyNeedsUTF8
+		r = replyNeedsUTF8
 	case !plausible(to):
-		return replyBadRecipient
+		r = replyBadRecipient
+	case s.g.role.submits:
+		r = s.addSubmission(to, o)
+	default:
+		r = s.addAccount(to)
 	}
+	if r != nil {
+		return r
+	}
+	return nil
+}
+
+// addAccount adds a recipient that is an account.
+func (s *session) addAccount(to string) reply {
 	srv := s.g.srv
 	journal := srv.journal[strings.ToLower(to)]
 	if journal && !srv.mayJournal(s.g.peer) {
@@ -80,21 +111,40 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	}
 	ctx, cancel := context.WithTimeout(srv.ctx, lookupTime)
 	defer cancel()
-	account, refusal := srv.lookup(ctx, to)
+	mailbox, refusal := srv.lookup(ctx, to)
+	if refusal == nil {
+		refusal = s.grey(to)
+	}
 	if refusal != nil {
 		return refusal
 	}
 	s.journal = s.journal || journal
-	s.to = append(s.to, quote(to))
-	s.hold(account)
+	given := quote(to)
+	s.to = append(s.to, given)
+	h := s.hold(mailbox)
+	h.To = append(h.To, given)
 	return nil
 }
 
-// hold adds an account unless it is there.
-func (s *session) hold(account int64) {
-	if !slices.Contains(s.accounts, account) {
-		s.accounts = append(s.accounts, account)
+// hold returns the holder that a mailbox is, added unless it is there.
+func (s *session) hold(m Mailbox) *Holder {
+	i := slices.IndexFunc(s.holders, func(h Holder) bool { return h.Account == m.Account && h.Class == m.Class })
+	if i < 0 {
+		i = len(s.holders)
+		s.holders = append(s.holders, Holder{Account: m.Account, Class: m.Class, Address: m.Address})
 	}
+	return &s.holders[i]
+}
+
+// accounts returns the accounts of the holders.
+func (s *session) accounts() []int64 {
+	accounts := make([]int64, 0, len(s.holders))
+	for i := range s.holders {
+		if !slices.Contains(accounts, s.holders[i].Account) {
+			accounts = append(accounts, s.holders[i].Account)
+		}
+	}
+	return accounts
 }
 
 // Data takes the message from the guard, not from go-smtp's reader, and has the
@@ -111,7 +161,11 @@ func (s *session) Data(io.Reader) error {
 			return nil
 		}
 	}
-	r := s.deliver()
+	deliver := s.deliver
+	if g.role.submits {
+		deliver = s.submit
+	}
+	r := deliver()
 	before := g.errors
 	for range s.copies() {
 		g.answer(r)
@@ -146,16 +200,24 @@ func (s *Server) mayJournal(peer netip.Addr) bool {
 }
 
 // lookup asks the Directory and turns its error into a reply.
-func (s *Server) lookup(ctx context.Context, address string) (int64, reply) {
-	account, err := s.opt.Directory.Lookup(ctx, address)
+func (s *Server) lookup(ctx context.Context, address string) (Mailbox, reply) {
+	m, err := s.resolve(ctx, address)
 	switch {
 	case err == nil:
-		return account, nil
+		return m, nil
 	case errors.Is(err, people.ErrForeign):
-		return 0, replyForeign
+		return Mailbox{}, replyForeign
 	case errors.Is(err, fs.ErrNotExist):
-		return 0, replyUnknown
+		return Mailbox{}, replyUnknown
 	}
 	s.opt.Log.Error("recipient lookup failed", "err", err)
-	return 0, replyLookup
+	return Mailbox{}, replyLookup
+}
+
+func (s *Server) resolve(ctx context.Context, address string) (Mailbox, error) {
+	if r, ok := s.opt.Directory.(Resolver); ok {
+		return r.Resolve(ctx, address)
+	}
+	account, err := s.opt.Directory.Lookup(ctx, address)
+	return Mailbox{Account: account, Class: sijill.Office, Address: address}, err
 }

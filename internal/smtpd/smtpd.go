@@ -1,5 +1,6 @@
-// Package smtpd is the door through which mail comes in: SMTP as a mail
-// exchanger (RFC 5321) and LMTP (RFC 2033).
+// Package smtpd is the door of SMTP: mail comes in through it as a mail
+// exchanger (RFC 5321) and by LMTP (RFC 2033), and goes out through it by
+// submission (RFC 6409, RFC 8314).
 //
 // It promises:
 //
@@ -14,6 +15,10 @@
 //     the whole message and leaves the session in step, so that no other
 //     server's reading of line ends can make two messages of one.
 //   - Nothing sent before STARTTLS has an effect after it.
+//   - Nobody submits without TLS and a sign-in, nor from an address that isn't
+//     theirs, in MAIL FROM or in the From and Sender fields. What is sent on has
+//     no Bcc and does not tell where the client is. Names and passwords are in
+//     no log line.
 //   - Memory for messages in flight is bounded by Options.Memory, and the time
 //     and effort that one peer can take by Limits.
 //   - No address and no content of a message appears in a log line, and no
@@ -21,7 +26,7 @@
 //
 // Commands are parsed and sequenced by emersion/go-smtp. It reads from a guard
 // that hands over one checked command line at a time, and itself takes the
-// message data, BDAT and STARTTLS; DESIGN.md in this folder says why.
+// message data, BDAT, STARTTLS and AUTH; DESIGN.md in this folder says why.
 package smtpd
 
 import (
@@ -36,6 +41,7 @@ import (
 	"sync"
 	"time"
 
+	"sijill"
 	"sijill/internal/message"
 
 	"golang.org/x/sync/semaphore"
@@ -53,6 +59,19 @@ type Directory interface {
 	Lookup(ctx context.Context, address string) (account int64, err error)
 }
 
+// Resolver is a Directory that knows the classes of addresses; without one all
+// mail is office mail. Resolve takes the place of Lookup, with its errors.
+type Resolver interface {
+	Resolve(ctx context.Context, address string) (Mailbox, error)
+}
+
+// Mailbox is what mail to an address belongs to.
+type Mailbox struct {
+	Account int64
+	Class   sijill.Class
+	Address string // its own, whatever alias or detail the mail was sent to
+}
+
 // Appender seals messages into the register. It is called from many
 // goroutines; it may keep what it is given.
 type Appender interface {
@@ -62,14 +81,29 @@ type Appender interface {
 	Append(ctx context.Context, m *Mail) (Receipt, error)
 }
 
-// Mail is one message and the accounts that hold it, none of them twice.
+// Mail is one message and who holds it.
 type Mail struct {
+	// Accounts are those of Holders, none twice.
 	Accounts []int64
+	// Holders are who gets it, no account twice in one class.
+	Holders  []Holder
 	Envelope message.Envelope
 	Message  []byte
+	// Evidence and Facts are those of the check's Verdict.
+	Evidence []byte
+	Facts    map[string]string
 }
 
-// Receipt names the register entry in which a message was sealed.
+// Holder is an account in one of its classes.
+type Holder struct {
+	Account int64
+	Class   sijill.Class
+	Address string   // its mailbox's own address; the first, where it has several
+	To      []string // the recipients of the message that lead to it, as given; none where a journal report names it
+}
+
+// Receipt names the register entry in which a message was sealed, the first
+// where there are several.
 type Receipt struct {
 	Entry int64
 }
@@ -81,8 +115,18 @@ type Options struct {
 	// Directory and Appender are required.
 	Directory Directory
 	Appender  Appender
-	// TLS offers STARTTLS when set.
+	// TLS offers STARTTLS when set. Submission can't be served without.
 	TLS *tls.Config
+	// Submitter knows who may submit; submission can't be served without.
+	Submitter Submitter
+	// Check looks at each message that came by SMTP or LMTP once it is whole,
+	// before it is sealed; nil lets all in. It must heed its context, which ends
+	// with Limits.Check or Limits.Data, and is called from many goroutines.
+	Check func(ctx context.Context, a *Arrival) Verdict
+	// Greylist makes strangers come back after GreyDelay (5 minutes); nil,
+	// the default, does not.
+	Greylist  GreyTable
+	GreyDelay time.Duration
 	// Journal holds the addresses at which other mail servers deliver journal
 	// reports or blind copies. Each must be an account in the Directory too.
 	Journal []string
@@ -111,8 +155,9 @@ type Server struct {
 	memory  *semaphore.Weighted
 	peers   *peers
 	stats   counters
-	smtp    *role
-	lmtp    *role
+	senders *senders
+
+	smtp, lmtp, submission, submissions *role
 
 	ctx    context.Context // ends when a Shutdown loses patience
 	cancel context.CancelFunc
@@ -142,18 +187,23 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.Default()
 	}
 	o.Limits = o.Limits.orDefault()
+	if o.GreyDelay == 0 {
+		o.GreyDelay = 5 * time.Minute
+	}
 	s := &Server{
 		opt:     o,
 		journal: make(map[string]bool),
 		memory:  semaphore.NewWeighted(o.Memory + smallest),
 		peers:   newPeers(o.Limits),
+		senders: newSenders(o.Limits),
 		guards:  make(map[*guard]struct{}),
 	}
 	for _, a := range o.Journal {
 		s.journal[strings.ToLower(a)] = true
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.smtp, s.lmtp = newRole(s, false), newRole(s, true)
+	s.smtp, s.lmtp = newRole(s, exchange), newRole(s, localDelivery)
+	s.submission, s.submissions = newRole(s, submission), newRole(s, submissions)
 	return s, nil
 }
 
@@ -164,6 +214,23 @@ func (s *Server) Serve(l net.Listener) error { return s.smtp.serve(l) }
 // ServeLMTP accepts LMTP connections on l until Shutdown, then returns nil. It
 // closes l.
 func (s *Server) ServeLMTP(l net.Listener) error { return s.lmtp.serve(l) }
+
+// ServeSubmission accepts connections of clients on l that begin in the clear
+// and go on with STARTTLS (port 587) until Shutdown, then returns nil. It closes
+// l.
+func (s *Server) ServeSubmission(l net.Listener) error { return s.serveSubmission(s.submission, l) }
+
+// ServeSubmissions accepts connections of clients on l that begin with TLS
+// (port 465, RFC 8314 section 3.3) until Shutdown, then returns nil. It closes l.
+func (s *Server) ServeSubmissions(l net.Listener) error { return s.serveSubmission(s.submissions, l) }
+
+func (s *Server) serveSubmission(r *role, l net.Listener) error {
+	if s.opt.TLS == nil || s.opt.Submitter == nil {
+		l.Close()
+		return errors.New("smtpd: submission needs TLS and a Submitter")
+	}
+	return r.serve(l)
+}
 
 // Shutdown stops accepting connections, tells those between two commands that
 // the service closes, and waits for messages that are arriving or being sealed
@@ -180,8 +247,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		g.interrupt()
 	}
 	s.mu.Unlock()
-	s.smtp.shutdown(ctx)
-	s.lmtp.shutdown(ctx)
+	for _, r := range []*role{s.smtp, s.lmtp, s.submission, s.submissions} {
+		r.shutdown(ctx)
+	}
 	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()

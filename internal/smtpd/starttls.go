@@ -31,21 +31,42 @@ func (g *guard) startTLS(text []byte) {
 func (g *guard) upgrade() {
 	g.answer(replyTLSGo)
 	g.flush()
+	if secure := g.handshake(); secure != nil {
+		secure.muted = true // go-smtp greets again; the protocol does not
+		g.push(secure)
+	}
+}
+
+// secureFirst does the handshake of a connection that begins with TLS.
+func (g *guard) secureFirst() {
+	if secure := g.handshake(); secure != nil {
+		g.push(secure)
+	}
+	g.Close()
+}
+
+// handshake makes the guard over TLS, or returns nil.
+func (g *guard) handshake() *guard {
 	g.ended = io.EOF // whatever comes, this session is over
 	c := tls.Server(g.Conn, g.srv.opt.TLS)
 	g.raw.SetDeadline(time.Now().Add(handshakeTime))
 	if err := c.HandshakeContext(g.srv.ctx); err != nil {
 		g.srv.opt.Log.Debug("tls handshake failed")
-		return
+		return nil
 	}
+	g.raw.SetDeadline(time.Time{})
 	g.srv.stats.tls.Add(1)
 	g.handed = true
 	secure := newGuard(g.srv, g.role, c, g.raw)
 	secure.peer, secure.exempt = g.peer, g.exempt
 	secure.tls = describe(c.ConnectionState())
 	secure.errors, secure.idle, secure.messages = g.errors, g.idle, g.messages
-	secure.muted = true // go-smtp greets again; the protocol does not
 	g.srv.replace(g, secure)
+	return secure
+}
+
+// push gives the connection to the role's secure server.
+func (g *guard) push(secure *guard) {
 	if !g.role.upgraded.push(secure) {
 		secure.Close()
 	}

@@ -8,15 +8,19 @@ type Stats struct {
 	Sessions   int64 // connections admitted
 	Open       int64 // connections now
 	TurnedAway int64 // connections refused by a limit
-	TLS        int64 // STARTTLS handshakes completed
-	Accepted   int64 // messages sealed
+	TLS        int64 // TLS handshakes completed
+	Accepted   int64 // messages sealed, submitted ones among them
+	Refused    int64 // messages that the arrival check refused
 	Bytes      int64 // bytes of messages sealed
 	Temporary  int64 // replies 4yz, to whatever command
 	Permanent  int64 // replies 5yz, to whatever command
+
+	SignIns, SignInFailures int64 // AUTH that ended well, and that did not
 }
 
 type counters struct {
-	sessions, open, turnedAway, tls, accepted, bytes, temporary, permanent atomic.Int64
+	sessions, open, turnedAway, tls, accepted, refused, bytes, temporary, permanent atomic.Int64
+	signIns, signInFailures                                                         atomic.Int64
 }
 
 // Stats returns the counts; they are read one after another.
@@ -28,9 +32,12 @@ func (s *Server) Stats() Stats {
 		TurnedAway: c.turnedAway.Load(),
 		TLS:        c.tls.Load(),
 		Accepted:   c.accepted.Load(),
+		Refused:    c.refused.Load(),
 		Bytes:      c.bytes.Load(),
 		Temporary:  c.temporary.Load(),
 		Permanent:  c.permanent.Load(),
+
+		SignIns: c.signIns.Load(), SignInFailures: c.signInFailures.Load(),
 	}
 }
 

@@ -65,5 +65,8 @@ func (s *session) protocol() string {
 	if s.g.tls != "" {
 		p += "S"
 	}
+	if s.g.sender != nil {
+		p += "A"
+	}
 	return p
 }
