@@ -12,6 +12,7 @@ import (
 type CapturedFields struct {
 	Door   string `json:"door"`             // where it came in: "smtp", "lmtp", "import"
 	Source string `json:"source,omitempty"` // pseudonym of the imported source
+	Class  Class  `json:"class,omitempty"`  // Personal; office mail leaves it out
 }
 
 // ImportedFields are the fields of an imported entry: the account of one source
@@ -27,12 +28,20 @@ type ImportedFields struct {
 }
 
 // Marshal returns the fields as canonical JSON. It wraps ErrEntry where a field
-// isn't printable ASCII.
+// isn't printable ASCII or the class is none.
 func (f CapturedFields) Marshal() (json.RawMessage, error) {
 	if !isPrintable(f.Door) || !isPrintable(f.Source) {
 		return nil, fmt.Errorf("encode captured fields: %w", ErrEntry)
 	}
-	b := appendString([]byte(`{"door":`), f.Door)
+	b := []byte{'{'}
+	switch f.Class {
+	case "", Office:
+	case Personal:
+		b = append(b, `"class":"personal",`...)
+	default:
+		return nil, fmt.Errorf("encode captured fields: class: %w", ErrEntry)
+	}
+	b = appendString(append(b, `"door":`...), f.Door)
 	if f.Source != "" {
 		b = appendString(append(b, `,"source":`...), f.Source)
 	}

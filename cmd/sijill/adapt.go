@@ -2,36 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"sijill"
 	"sijill/internal/intake"
 	"sijill/internal/message"
 	"sijill/internal/record"
-	"sijill/internal/smtpd"
-	"sijill/internal/web"
 )
 
 // The doors declare what they need; here the register and the accounts become
 // it.
-
-// door appends what came by SMTP or LMTP.
-type door struct{ r *record.Register }
-
-func (d door) Append(ctx context.Context, m *smtpd.Mail) (smtpd.Receipt, error) {
-	m.Envelope.Time = m.Envelope.Time.UTC().Truncate(time.Millisecond)
-	rc, err := d.r.Append(ctx, record.Draft{
-		Kind: sijill.Captured, Actor: m.Envelope.Door, Holders: m.Accounts,
-		Content: &record.Content{Envelope: m.Envelope, Message: m.Message},
-	})
-	return smtpd.Receipt{Entry: rc.Entry}, err
-}
 
 // importer appends what is imported, once.
 type importer struct {
@@ -102,75 +86,3 @@ func (i importer) Conclude(ctx context.Context, c intake.Conclusion) (int64, err
 	})
 	return rc.Entry, err
 }
-
-// records shows the register to the web, to each account what it holds.
-type records struct{ o *office }
-
-// held reads an entry, for an account that holds it.
-func (s records) held(ctx context.Context, account, entry int64) (*record.Item, error) {
-	it, err := s.o.register.Item(ctx, entry)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range it.Holders {
-		if h == account {
-			return it, nil
-		}
-	}
-	return nil, fmt.Errorf("entry %d: %w", entry, fs.ErrNotExist)
-}
-
-func (s records) Original(ctx context.Context, account, entry int64) ([]byte, message.Envelope, error) {
-	it, err := s.held(ctx, account, entry)
-	if err != nil {
-		return nil, message.Envelope{}, err
-	}
-	c, err := it.Content()
-	if err != nil {
-		return nil, message.Envelope{}, err
-	}
-	return c.Message, c.Envelope, nil
-}
-
-func (s records) Seal(ctx context.Context, account, entry int64) (web.SealInfo, error) {
-	it, err := s.held(ctx, account, entry)
-	if err != nil {
-		return web.SealInfo{}, err
-	}
-	if err := s.o.register.Refresh(ctx); err != nil {
-		return web.SealInfo{}, err
-	}
-	size, note := s.o.register.Head()
-	info := web.SealInfo{Entry: entry, Time: it.Entry.Time, Size: size, Checkpoint: string(note)}
-	if m := it.Entry.Message; m != nil {
-		info.Commitment = base64.StdEncoding.EncodeToString(m.Commitment[:])
-	}
-	return info, nil
-}
-
-func (s records) Proof(ctx context.Context, account, entry int64) ([]byte, error) {
-	if _, err := s.held(ctx, account, entry); err != nil {
-		return nil, err
-	}
-	p, err := s.o.register.Proof(ctx, entry, false)
-	if err != nil {
-		return nil, err
-	}
-	return p.Marshal()
-}
-
-func (s records) Checkpoint(ctx context.Context) ([]byte, error) {
-	err := s.o.register.Refresh(ctx)
-	_, note := s.o.register.Head()
-	return note, err
-}
-
-func (s records) Tile(ctx context.Context, path string) ([]byte, error) {
-	t, err := sijill.ParseTilePath(path)
-	if err != nil || t.L == sijill.EntryTile { // Entries are for auditors, not for the public.
-		return nil, fs.ErrNotExist
-	}
-	return s.o.register.Tile(ctx, t)
-}
-
-func (s records) Key() string { return s.o.register.Key() }

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sijill/internal/people"
 )
 
 // laila and sami have accounts in every office of these tests.
@@ -50,16 +52,44 @@ func TestMain(m *testing.M) {
 
 func build(dir string) error {
 	program, blank = filepath.Join(dir, "bin", "sijill"), filepath.Join(dir, "blank")
-	for _, args := range [][]string{
-		{"go", "build", "-o", program, "."},
-		{program, "init", "--dir", blank, "--office", "Diwan", "--domain", "diwan.example", "--account", laila},
-		{program, "user", "add", "--dir", blank, sami},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w\n%s", args, err, out)
-		}
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		return fmt.Errorf("building: %w\n%s", err, out)
 	}
-	return nil
+	return makeBlank(context.Background(), blank)
+}
+
+// secret is the password of every account in these tests.
+const secret = "a password for tests"
+
+// makeBlank makes an office whose register has no entries yet: its accounts get
+// their keys, which is on record, when they first sign in. It listens nowhere
+// and judges nothing, unless a test says so.
+func makeBlank(ctx context.Context, dir string) error {
+	g, out := &Globals{Dir: dir}, Out{io.Discard, io.Discard}
+	config := defaultConfig("Diwan", "diwan.example")
+	config.Checks.Off = true
+	config.Submission, config.IMAP = SubmissionConfig{}, IMAPConfig{}
+	if err := prepareDir(dir); err != nil {
+		return err
+	}
+	if _, err := (&InitCmd{}).makeKey(g, out); err != nil {
+		return err
+	}
+	if err := errors.Join(config.write(dir), createRegister(ctx, g, config, out)); err != nil {
+		return err
+	}
+	return with(ctx, g, out, func(o *office) error {
+		if err := o.people.AddDomain(ctx, config.Domain); err != nil {
+			return err
+		}
+		all := people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer
+		_, err := o.people.Add(ctx, people.Account{Name: "laila", Address: laila, Role: all}, secret)
+		if err != nil {
+			return err
+		}
+		_, err = o.people.Add(ctx, people.Account{Name: "sami", Address: sami, Role: people.RoleOwner}, secret)
+		return err
+	})
 }
 
 // home is an office in a data directory of its own.

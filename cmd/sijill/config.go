@@ -39,20 +39,45 @@ type Config struct {
 	// set. --key-file and the systemd credential "server.key" come first.
 	KeyFile string `toml:"key_file,omitempty"`
 
-	SMTP    SMTPConfig    `toml:"smtp"`
-	LMTP    LMTPConfig    `toml:"lmtp"`
-	HTTP    HTTPConfig    `toml:"http"`
-	Metrics MetricsConfig `toml:"metrics"`
+	TLS        TLSConfig        `toml:"tls"`
+	SMTP       SMTPConfig       `toml:"smtp"`
+	Submission SubmissionConfig `toml:"submission"`
+	IMAP       IMAPConfig       `toml:"imap"`
+	LMTP       LMTPConfig       `toml:"lmtp"`
+	HTTP       HTTPConfig       `toml:"http"`
+	Metrics    MetricsConfig    `toml:"metrics"`
+	DNS        DNSConfig        `toml:"dns"`
+	Checks     ChecksConfig     `toml:"checks"`
+	Delivery   DeliveryConfig   `toml:"delivery"`
+	Wall       WallConfig       `toml:"wall"`
+	Keep       KeepConfig       `toml:"keep"`
+}
+
+// TLSConfig says where certificates come from. Without files and ACME the
+// server signs one itself, which only those believe who know it.
+type TLSConfig struct {
+	// Cert and Key are PEM files; they are read again when they change.
+	Cert string `toml:"cert,omitempty"`
+	Key  string `toml:"key,omitempty"`
+	// ACME asks a certificate authority (RFC 8555) and agrees to its terms.
+	ACME bool `toml:"acme,omitempty"`
+	// Email is told by the authority when something is wrong.
+	Email string `toml:"email,omitempty"`
+	// Directory is the authority's URL; Let's Encrypt's unless set.
+	Directory string `toml:"directory,omitempty"`
+	// Roots is a PEM file of those to trust for the authority's own server, for
+	// an authority of one's own.
+	Roots string `toml:"roots,omitempty"`
+	// Names are further names of the server, besides Hostname.
+	Names []string `toml:"names,omitempty"`
 }
 
 // SMTPConfig is the door for other mail servers.
 type SMTPConfig struct {
 	// Listen is "address:port"; empty closes the door.
 	Listen string `toml:"listen"`
-	// TLSCert and TLSKey are PEM files; with them STARTTLS is offered.
-	TLSCert string `toml:"tls_cert,omitempty"`
-	TLSKey  string `toml:"tls_key,omitempty"`
-	// MaxSize is the largest message in bytes; 50 MiB unless set.
+	// MaxSize is the largest message in bytes, for IMAP and submission too; 50
+	// MiB unless set.
 	MaxSize int64 `toml:"max_size,omitzero"`
 	// Journal holds the addresses that take journal reports and always_bcc
 	// copies of other mail servers. Each must be an account.
@@ -60,6 +85,22 @@ type SMTPConfig struct {
 	// JournalPeers are the networks ("192.0.2.0/24") that may send to them;
 	// none means any, and should not stay so.
 	JournalPeers []netip.Prefix `toml:"journal_peers,omitempty"`
+}
+
+// SubmissionConfig is the door for the mail programs of the office's people.
+type SubmissionConfig struct {
+	// Listen is for STARTTLS, port 587; TLSListen for TLS from the first octet,
+	// port 465. Empty closes the door.
+	Listen    string `toml:"listen"`
+	TLSListen string `toml:"tls_listen"`
+}
+
+// IMAPConfig is the door through which mail programs read.
+type IMAPConfig struct {
+	// Listen is for STARTTLS, port 143; TLSListen for TLS from the first octet,
+	// port 993. Empty closes the door.
+	Listen    string `toml:"listen"`
+	TLSListen string `toml:"tls_listen"`
 }
 
 // LMTPConfig is the door for a local mail transfer agent.
@@ -70,14 +111,81 @@ type LMTPConfig struct {
 
 // HTTPConfig is the web.
 type HTTPConfig struct {
-	// Listen is "address:port"; empty closes the door.
+	// Listen is "address:port" without TLS: for a proxy in front, for ACME's
+	// challenges, and to send browsers on where TLSListen is open too. Empty
+	// closes the door.
 	Listen string `toml:"listen"`
-	// TLSCert and TLSKey are PEM files; without them put a proxy in front.
-	TLSCert string `toml:"tls_cert,omitempty"`
-	TLSKey  string `toml:"tls_key,omitempty"`
+	// TLSListen is "address:port" with TLS.
+	TLSListen string `toml:"tls_listen,omitempty"`
+	// URL is how browsers reach the pages, "https://mail.example.org", where
+	// that isn't Hostname by https. Passkeys belong to its name.
+	URL string `toml:"url,omitempty"`
 	// Proxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are
 	// believed.
 	Proxies []netip.Prefix `toml:"proxies,omitempty"`
+}
+
+// DNSConfig says whom to ask.
+type DNSConfig struct {
+	// Servers are "address:port"; those of /etc/resolv.conf unless set.
+	Servers []string `toml:"servers,omitempty"`
+	// Validating says that Servers validate DNSSEC and that nobody sits between:
+	// their word is then believed for DANE. Those on loopback are believed
+	// anyway.
+	Validating bool `toml:"validating,omitempty"`
+}
+
+// ChecksConfig says how arriving mail is judged.
+type ChecksConfig struct {
+	// Off leaves arriving mail unjudged: for an office behind a server that
+	// does it.
+	Off bool `toml:"off,omitempty"`
+	// Rspamd is the URL of an rspamd, "http://127.0.0.1:11333"; without it each
+	// account learns from what its owner moves to Junk and back.
+	Rspamd string `toml:"rspamd,omitempty"`
+	// Greylist puts strangers off once.
+	Greylist bool `toml:"greylist,omitempty"`
+	// TrustedSealers are domains whose ARC seals are believed.
+	TrustedSealers []string `toml:"trusted_sealers,omitempty"`
+	// Exempt are domains whose DMARC policy is not enforced.
+	Exempt []string `toml:"exempt,omitempty"`
+	// ExemptPeers are networks whose mail is not judged: the office's own
+	// machines.
+	ExemptPeers []netip.Prefix `toml:"exempt_peers,omitempty"`
+}
+
+// DeliveryConfig says how mail leaves.
+type DeliveryConfig struct {
+	// Smarthost is "host:port" of a server that takes all mail; empty delivers
+	// to where it belongs.
+	Smarthost string `toml:"smarthost,omitempty"`
+	// SmarthostTLS is from the first octet instead of STARTTLS.
+	SmarthostTLS bool `toml:"smarthost_tls,omitempty"`
+	// User and PasswordFile sign in there.
+	User         string `toml:"user,omitempty"`
+	PasswordFile string `toml:"password_file,omitempty"`
+	// Port is where other servers are; 25 unless set.
+	Port int `toml:"port,omitzero"`
+	// Roots is a PEM file of certificate authorities to believe besides the
+	// system's.
+	Roots string `toml:"roots,omitempty"`
+	// STS is the MTA-STS policy that is published: "testing" or "enforce".
+	STS string `toml:"mta_sts,omitempty"`
+}
+
+// WallConfig says what is the office's business.
+type WallConfig struct {
+	// Contacts are domains and addresses with which the office does its
+	// business.
+	Contacts []string `toml:"contacts,omitempty"`
+	// Forward lets people forward office mail to outside.
+	Forward bool `toml:"forward,omitempty"`
+}
+
+// KeepConfig says how long mail stays open to the server.
+type KeepConfig struct {
+	// HotDays is after how many days a month is closed; 180 unless set.
+	HotDays int `toml:"hot_days,omitzero"`
 }
 
 // MetricsConfig is for Prometheus.
@@ -91,7 +199,9 @@ func defaultConfig(office, domain string) Config {
 	return Config{
 		Office: office, Domain: domain, Origin: domain + "/register", Hostname: "mail." + domain,
 		SMTP: SMTPConfig{Listen: "127.0.0.1:2525"}, LMTP: LMTPConfig{Listen: "127.0.0.1:2424"},
-		HTTP: HTTPConfig{Listen: "127.0.0.1:8080"}, Metrics: MetricsConfig{Listen: "127.0.0.1:9090"},
+		Submission: SubmissionConfig{Listen: "127.0.0.1:2587", TLSListen: "127.0.0.1:2465"},
+		IMAP:       IMAPConfig{Listen: "127.0.0.1:2143", TLSListen: "127.0.0.1:2993"},
+		HTTP:       HTTPConfig{Listen: "127.0.0.1:8080"}, Metrics: MetricsConfig{Listen: "127.0.0.1:9090"},
 	}
 }
 
@@ -133,8 +243,17 @@ func (c Config) check(path string) error {
 			return fmt.Errorf("reading %s: %q must be set", path, name)
 		}
 	}
-	if (c.SMTP.TLSCert == "") != (c.SMTP.TLSKey == "") || (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
-		return fmt.Errorf("reading %s: tls_cert and tls_key go together", path)
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return fmt.Errorf("reading %s: cert and key under [tls] go together", path)
+	}
+	if c.TLS.Cert != "" && c.TLS.ACME {
+		return fmt.Errorf("reading %s: under [tls] there are either cert and key, or acme", path)
+	}
+	if s := c.Delivery.STS; s != "" && s != "testing" && s != "enforce" {
+		return fmt.Errorf("reading %s: mta_sts is testing or enforce, not %q", path, s)
+	}
+	if c.Keep.HotDays < 0 {
+		return fmt.Errorf("reading %s: hot_days can't be negative", path)
 	}
 	return nil
 }

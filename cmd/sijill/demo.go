@@ -50,7 +50,7 @@ func (c *DemoCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	}
 	return with(ctx, g, out, func(o *office) error {
 		c.apply(&o.config)
-		s, err := newServer(o)
+		s, err := newServer(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -69,12 +69,35 @@ func makeDemo(ctx context.Context, g *Globals, out Out) error {
 	if err := init.Run(ctx, g, quiet); err != nil {
 		return err
 	}
-	add := &UserAddCmd{Address: "sami@" + demoDomain, Name: "Sami Haddad", Role: []string{"records-officer"}}
-	if err := add.Run(ctx, g, quiet); err != nil {
+	if err := with(ctx, g, quiet, func(o *office) error { return fillDemo(ctx, o, password) }); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("laila@%s  %s\nsami@%s   %s\n", demoDomain, password, demoDomain, password)
 	return writeNew(filepath.Join(g.Dir, demoSignIn), []byte(text))
+}
+
+// demoHome is the domain of the demo's personal addresses.
+const demoHome = "home.example"
+
+// fillDemo adds a second person, and personal addresses for both.
+func fillDemo(ctx context.Context, o *office, password string) error {
+	if err := o.people.AddDomain(ctx, demoHome); err != nil {
+		return err
+	}
+	sami := people.Account{Name: "Sami Haddad", Address: "sami@" + demoDomain, Role: people.RoleOwner | people.RoleRecordsOfficer}
+	if _, err := o.addOwn(ctx, sami, password); err != nil {
+		return err
+	}
+	for _, name := range []string{"laila", "sami"} {
+		a, err := o.people.Lookup(ctx, name+"@"+demoDomain)
+		if err != nil {
+			return err
+		}
+		if err := o.people.AddAddress(ctx, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // discard is a writer that forgets.
@@ -168,7 +191,7 @@ func sendOne(c *smtp.Client, b []byte) error {
 			continue // The field is absent.
 		}
 		for _, a := range list {
-			if !strings.HasSuffix(a.Address, "@"+demoDomain) {
+			if !strings.HasSuffix(a.Address, "@"+demoDomain) && !strings.HasSuffix(a.Address, "@"+demoHome) {
 				continue
 			}
 			if err := c.Rcpt(a.Address, nil); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sijill/internal/people"
+	"sijill/internal/smtpd"
 )
 
 // directory tells the SMTP door who has a mailbox. It remembers answers for a
@@ -22,7 +23,7 @@ type directory struct {
 }
 
 type known struct {
-	account int64
+	mailbox smtpd.Mailbox
 	err     error // fs.ErrNotExist or people.ErrForeign
 	until   time.Time
 }
@@ -39,22 +40,29 @@ func newDirectory(p *people.People) *directory {
 
 // Lookup implements smtpd.Directory.
 func (d *directory) Lookup(ctx context.Context, address string) (int64, error) {
+	m, err := d.Resolve(ctx, address)
+	return m.Account, err
+}
+
+// Resolve implements smtpd.Resolver.
+func (d *directory) Resolve(ctx context.Context, address string) (smtpd.Mailbox, error) {
 	key, now := strings.ToLower(address), time.Now()
 	d.mu.Lock()
 	k, ok := d.known[key]
 	d.mu.Unlock()
 	if ok && now.Before(k.until) {
-		return k.account, k.err
+		return k.mailbox, k.err
 	}
-	a, err := d.people.Lookup(ctx, address)
+	r, err := d.people.Resolve(ctx, address)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, people.ErrForeign) {
-		return 0, err
+		return smtpd.Mailbox{}, err
 	}
+	m := smtpd.Mailbox{Account: r.Account, Class: r.Class, Address: r.Address}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.known) >= maxKnown {
 		clear(d.known)
 	}
-	d.known[key] = known{a.ID, err, now.Add(believeFor)}
-	return a.ID, err
+	d.known[key] = known{m, err, now.Add(believeFor)}
+	return m, err
 }

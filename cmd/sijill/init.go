@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,16 +148,34 @@ func (c *InitCmd) finish(ctx context.Context, o *office, keyAt string, g *Global
 		name, _, _ = strings.Cut(c.Account, "@")
 	}
 	a := people.Account{Name: name, Address: c.Account, Role: people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer}
-	if _, err := o.people.Add(ctx, a, password); err != nil {
+	code, err := o.addOwn(ctx, a, password)
+	if err != nil {
 		return err
 	}
-	return c.report(o, keyAt, password, generated, g, out)
+	return c.report(o, keyAt, password, code, generated, g, out)
 }
 
-func (c *InitCmd) report(o *office, keyAt, password string, generated bool, g *Globals, out Out) error {
+// addOwn adds an account whose person is there and chose the password: it is
+// signed in to once, which makes the roots of its mail and the recovery code.
+func (o *office) addOwn(ctx context.Context, a people.Account, password string) (recovery string, err error) {
+	made, err := o.people.Add(ctx, a, password)
+	if err != nil {
+		return "", err
+	}
+	s, err := o.access.SignIn(ctx, made.SignIn, password, "", netip.IPv6Loopback(), "sijill")
+	if err != nil {
+		return "", fmt.Errorf("making the keys of an account: %w", err)
+	}
+	recovery = s.Recovery
+	token := s.Token
+	s.Close()
+	return recovery, o.access.SignOut(ctx, token)
+}
+
+func (c *InitCmd) report(o *office, keyAt, password, recovery string, generated bool, g *Globals, out Out) error {
 	inside := filepath.Dir(keyAt) == filepath.Clean(g.Dir)
 	if g.JSON {
-		m := map[string]any{"dir": g.Dir, "account": c.Account, "key": o.register.Key(), "key_file": keyAt, "key_file_in_data_directory": inside}
+		m := map[string]any{"dir": g.Dir, "account": c.Account, "key": o.register.Key(), "key_file": keyAt, "key_file_in_data_directory": inside, "recovery_code": recovery}
 		if generated {
 			m["password"] = password
 		}
@@ -166,6 +185,7 @@ func (c *InitCmd) report(o *office, keyAt, password string, generated bool, g *G
 	if generated {
 		fmt.Fprintf(out, "Sign in as %s with the password %s\n(it is shown this once).\n\n", c.Account, password)
 	}
+	fmt.Fprintf(out, "Print this recovery code and keep it safe. Without it or a passkey, a forgotten\npassword loses personal mail, and old mail can't be opened (docs/keys.md):\n\n    %s\n\n", recovery)
 	fmt.Fprintf(out, "Publish the register's public key: \"sijill key --dir %s\" prints it.\n\n", g.Dir)
 	if inside {
 		fmt.Fprintf(out, "WARNING: the server's key is in the data directory, %s. Whoever takes the disk\n"+

@@ -29,7 +29,10 @@ type CLI struct {
 	Init    InitCmd    `cmd:"" help:"Make an office: its directory, keys, register and first account."`
 	Serve   ServeCmd   `cmd:"" help:"Serve mail and the web until interrupted."`
 	User    UserCmd    `cmd:"" help:"Add, list and change accounts."`
-	Import  ImportCmd  `cmd:"" help:"Import mail: mbox, Maildir, EML, folders and zip files of it, also .gz and .zst."`
+	DNS     DNSCmd     `cmd:"" name:"dns" help:"Print every DNS record to set, and check them."`
+	DKIM    DKIMCmd    `cmd:"" name:"dkim" help:"List and rotate the keys that sign outgoing mail."`
+	Queue   QueueCmd   `cmd:"" help:"List, hold, retry and drop outgoing mail."`
+	Import  ImportCmd  `cmd:"" help:"Import mail: mbox, Maildir, EML, folders and zip files of it, also .gz and .zst; with --imap, an account of another server."`
 	Search  SearchCmd  `cmd:"" help:"Search an account's mail."`
 	Show    ShowCmd    `cmd:"" help:"Show an entry and its message, or with --raw the sealed bytes."`
 	Prove   ProveCmd   `cmd:"" help:"Write the proof of an entry to standard output."`

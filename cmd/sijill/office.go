@@ -2,25 +2,36 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/term"
 
+	"sijill/internal/access"
 	"sijill/internal/blob"
 	"sijill/internal/blob/files"
 	"sijill/internal/db"
+	"sijill/internal/evidence"
+	"sijill/internal/junk"
 	"sijill/internal/mailbox"
+	"sijill/internal/outbox"
 	"sijill/internal/people"
+	"sijill/internal/post"
 	"sijill/internal/record"
+	"sijill/internal/resolve"
 	"sijill/internal/search"
+	"sijill/internal/shelf"
 	"sijill/internal/vault"
+	"sijill/internal/wall"
 )
 
 // What stands in a data directory.
@@ -31,6 +42,8 @@ const (
 	segmentsName   = "segments"
 	turnName       = "append.turn"
 	leaseName      = "projections.lease"
+	outboxLock     = "outbox.lock"
+	tlsName        = "tls"
 	checkpointName = "checkpoint"
 )
 
@@ -50,6 +63,18 @@ type office struct {
 	mailbox  *mailbox.Mailbox
 	search   *search.Search
 	follower *record.Follower
+
+	resolver *resolve.Client
+	evidence *evidence.Store
+	bayes    *junk.Bayes
+	wall     *wall.Wall
+	outbox   *outbox.Outbox
+	post     *post.Post
+	access   *access.Access
+	shelves  *shelf.Shelves
+	roles    *roleFolders
+	signers  *signers
+	replies  *replies
 }
 
 // openOffice opens the data directory of g. Close it.
@@ -69,13 +94,26 @@ func openOffice(ctx context.Context, g *Globals, out Out) (_ *office, err error)
 	if err = o.stores(ctx); err != nil {
 		return nil, err
 	}
-	if o.people, err = people.Open(ctx, o.db); err != nil {
+	if o.people, err = people.Open(ctx, o.db, o.peopleOptions()); err != nil {
 		return nil, err
 	}
 	if o.register, err = record.Open(ctx, o.recordOptions()); err != nil {
 		return nil, err
 	}
-	return o, o.projections(ctx)
+	if err = o.projections(ctx); err != nil {
+		return nil, err
+	}
+	return o, o.correspondence(ctx)
+}
+
+// peopleOptions tell where people sign in. A passkey is bound to the name of the
+// pages' host for ever.
+func (o *office) peopleOptions() people.Options {
+	opts := people.Options{Key: o.key.Derive("people")}
+	if u, err := url.Parse(o.config.url()); err == nil && u.Hostname() != "" && net.ParseIP(u.Hostname()) == nil {
+		opts.Site = people.Site{ID: u.Hostname(), Name: o.config.Office, Origins: []string{u.Scheme + "://" + u.Host}}
+	}
+	return opts
 }
 
 func (o *office) recordOptions() record.Options {
@@ -133,15 +171,122 @@ func (o *office) mailOptions() db.Options {
 
 // projections wires the projections in the order in which they are applied.
 func (o *office) projections(ctx context.Context) (err error) {
+	if err := mailbox.MigrateArrivals(ctx, o.db); err != nil {
+		return err
+	}
 	o.mailbox = mailbox.New(o.mail)
+	o.mailbox.Attach(o.db, o.register)
+	o.roles = &roleFolders{mail: o.mailbox}
 	o.search = search.New(o.mail, o.mailbox, o.register.Item)
 	o.follower, err = o.register.Follow(ctx, o.mail, filepath.Join(o.dir, leaseName), o.mailbox, o.search)
 	return err
 }
 
+// correspondence wires what writes and answers, and who may read.
+func (o *office) correspondence(ctx context.Context) (err error) {
+	if o.resolver, err = o.config.resolver(); err != nil {
+		return err
+	}
+	if o.evidence, err = evidence.Open(ctx, o.db); err != nil {
+		return err
+	}
+	if o.bayes, err = junk.Open(ctx, o.db, junk.Options{Key: o.key.Derive("junk")}); err != nil {
+		return err
+	}
+	if o.wall, err = wall.Open(ctx, o.db, wall.Options{Contacts: o.config.Wall.Contacts, Conversations: o.mailbox}); err != nil {
+		return err
+	}
+	if o.outbox, err = o.openOutbox(ctx); err != nil {
+		return err
+	}
+	o.signers = &signers{o: o}
+	o.post, err = post.Open(ctx, post.Options{
+		DB: o.db, Register: o.register, Outbox: o.outbox, Wall: o.wall, Sign: o.signers.sign, Arrive: o.arrive,
+		Hostname: o.config.hostname(), Key: o.key.Derive("post"), Forward: o.config.Wall.Forward, Log: o.log,
+	})
+	if err != nil {
+		return err
+	}
+	o.replies = newReplies(o)
+	o.access = access.Open(ctx, access.Options{People: o.people, Keys: o.vault, Register: o.register, Log: o.log,
+		Issuer: o.config.Office, ProveEvery: proveEvery})
+	o.shelves = shelf.New(shelf.Options{Register: o.register, Mail: o.mailbox, Log: o.log,
+		Rewrap: func(ctx context.Context, r *vault.Ring) error {
+			_, err := o.vault.Rewrap(ctx, r)
+			return err
+		}})
+	return nil
+}
+
+// proveEvery is how long after showing a credential people may change others.
+const proveEvery = 15 * time.Minute
+
+// openOutbox opens the queue of what leaves.
+func (o *office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
+	c := o.config.Delivery
+	opts := outbox.Options{
+		DB: o.db, Ledger: o.register, Key: o.key.Derive("outbox"), Resolver: o.resolver, Local: o.local, Deliver: o.deliver,
+		Hostname: o.config.hostname(), Lock: filepath.Join(o.dir, outboxLock), Port: c.Port, Log: o.log,
+		Sign: func(msg []byte) ([]byte, error) {
+			fields, err := o.signers.sign(context.Background(), o.config.Domain, msg)
+			return append(fields, msg...), err
+		},
+	}
+	if c.Smarthost != "" {
+		opts.Smarthost = &outbox.Smarthost{Addr: c.Smarthost, User: c.User, TLS: "starttls"}
+		if c.SmarthostTLS {
+			opts.Smarthost.TLS = "implicit"
+		}
+		if c.PasswordFile != "" {
+			b, err := os.ReadFile(c.PasswordFile)
+			if err != nil {
+				return nil, fmt.Errorf("reading the smarthost's password: %w", err)
+			}
+			opts.Smarthost.Password = trimNewline(string(b))
+		}
+	}
+	var err error
+	if opts.Roots, err = rootsOf(c.Roots); err != nil {
+		return nil, err
+	}
+	return outbox.Open(ctx, opts)
+}
+
+// rootsOf is the system's certificate authorities with those of a file; nil for
+// none besides the system's.
+func rootsOf(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading certificate authorities: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("reading certificate authorities: %s has none", path)
+	}
+	return pool, nil
+}
+
+// local tells whether an address is in one of the office's domains.
+func (o *office) local(address string) bool {
+	_, err := o.people.Resolve(context.Background(), address)
+	return !errors.Is(err, people.ErrForeign)
+}
+
 // Close closes in the opposite order what is open.
 func (o *office) Close() error {
 	var errs []error
+	if o.shelves != nil {
+		o.shelves.Close()
+	}
+	if o.access != nil {
+		o.access.Close()
+	}
 	if o.register != nil {
 		errs = append(errs, o.register.Close())
 	}

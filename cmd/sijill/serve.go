@@ -9,11 +9,17 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"sijill/internal/certs"
+	"sijill/internal/imapd"
+	"sijill/internal/junk"
+	"sijill/internal/mailauth"
+	"sijill/internal/setup"
 	"sijill/internal/smtpd"
 	"sijill/internal/web"
 )
@@ -24,17 +30,22 @@ const graceful = 10 * time.Second
 // ServeCmd serves. Addresses given here come before those in the settings;
 // "off" closes a door.
 type ServeCmd struct {
-	SMTP    string `help:"Address of the SMTP door, or off." placeholder:"ADDR" name:"smtp"`
-	LMTP    string `help:"Address of the LMTP door, or off; unix:PATH for a socket." placeholder:"ADDR" name:"lmtp"`
-	HTTP    string `help:"Address of the web, or off." placeholder:"ADDR" name:"http"`
-	Metrics string `help:"Address of the Prometheus metrics, or off." placeholder:"ADDR"`
+	SMTP        string `help:"Address of the SMTP door, or off." placeholder:"ADDR" name:"smtp"`
+	Submission  string `help:"Address of submission with STARTTLS, or off." placeholder:"ADDR"`
+	Submissions string `help:"Address of submission with TLS, or off." placeholder:"ADDR"`
+	IMAP        string `help:"Address of IMAP with STARTTLS, or off." placeholder:"ADDR" name:"imap"`
+	IMAPS       string `help:"Address of IMAP with TLS, or off." placeholder:"ADDR" name:"imaps"`
+	LMTP        string `help:"Address of the LMTP door, or off; unix:PATH for a socket." placeholder:"ADDR" name:"lmtp"`
+	HTTP        string `help:"Address of the web without TLS, or off." placeholder:"ADDR" name:"http"`
+	HTTPS       string `help:"Address of the web with TLS, or off." placeholder:"ADDR" name:"https"`
+	Metrics     string `help:"Address of the Prometheus metrics, or off." placeholder:"ADDR"`
 }
 
 // Run implements the command.
 func (c *ServeCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return with(ctx, g, out, func(o *office) error {
 		c.apply(&o.config)
-		s, err := newServer(o)
+		s, err := newServer(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -43,7 +54,10 @@ func (c *ServeCmd) Run(ctx context.Context, g *Globals, out Out) error {
 }
 
 func (c *ServeCmd) apply(to *Config) {
-	for flag, setting := range map[*string]*string{&c.SMTP: &to.SMTP.Listen, &c.LMTP: &to.LMTP.Listen, &c.HTTP: &to.HTTP.Listen, &c.Metrics: &to.Metrics.Listen} {
+	for flag, setting := range map[*string]*string{
+		&c.SMTP: &to.SMTP.Listen, &c.Submission: &to.Submission.Listen, &c.Submissions: &to.Submission.TLSListen,
+		&c.IMAP: &to.IMAP.Listen, &c.IMAPS: &to.IMAP.TLSListen, &c.LMTP: &to.LMTP.Listen,
+		&c.HTTP: &to.HTTP.Listen, &c.HTTPS: &to.HTTP.TLSListen, &c.Metrics: &to.Metrics.Listen} {
 		switch *flag {
 		case "":
 		case "off":
@@ -57,60 +71,115 @@ func (c *ServeCmd) apply(to *Config) {
 // server is an office with its doors.
 type server struct {
 	o         *office
+	certs     *certs.Certs
 	smtpd     *smtpd.Server
-	pages     *http.Server
+	imapd     *imapd.Server
+	pages     *http.Server // With and without TLS.
 	metrics   *http.Server
 	listeners map[string]net.Listener // By door.
 }
 
 // newServer makes the doors and binds their addresses, so that whatever is
 // wrong with them is said before anything is served.
-func newServer(o *office) (*server, error) {
+func newServer(ctx context.Context, o *office) (_ *server, err error) {
 	s := &server{o: o, listeners: map[string]net.Listener{}}
-	var err error
-	if s.smtpd, err = newSMTP(o); err != nil {
+	if s.certs, err = newCerts(ctx, o); err != nil {
+		return nil, err
+	}
+	if s.smtpd, err = newSMTP(o, s.certs); err != nil {
+		return nil, err
+	}
+	if s.imapd, err = imapd.New(imapd.Options{Backend: imapDoor{o}, TLS: s.certs.Config(), MaxSize: o.config.SMTP.MaxSize, Log: o.log}); err != nil {
 		return nil, err
 	}
 	handler, err := newWeb(o)
 	if err != nil {
 		return nil, err
 	}
-	s.pages = httpServer(handler, o.log)
+	s.pages = httpServer(s.certs.Challenges(handler), o.log)
 	s.metrics = httpServer(metricsHandler(s), o.log)
-	c := o.config
-	for _, door := range [][2]string{{"smtp", c.SMTP.Listen}, {"lmtp", c.LMTP.Listen}, {"http", c.HTTP.Listen}, {"metrics", c.Metrics.Listen}} {
-		if err := s.listen(door[0], door[1]); err != nil {
+	for door, address := range o.config.listen() {
+		if err := s.listen(door, address); err != nil {
 			return nil, errors.Join(err, s.closeListeners())
 		}
 	}
 	return s, nil
 }
 
-func newSMTP(o *office) (*smtpd.Server, error) {
-	c := o.config.SMTP
-	opts := smtpd.Options{
-		Hostname: o.config.Hostname, Directory: newDirectory(o.people), Appender: door{o.register},
-		Journal: c.Journal, JournalPeers: c.JournalPeers, Postmaster: "postmaster@" + o.config.Domain, MaxSize: c.MaxSize, Log: o.log,
+// doors are the names of all doors, in the order in which they are told.
+var doors = []string{"smtp", "submission", "submissions", "imap", "imaps", "lmtp", "http", "https", "metrics"}
+
+// listen are the addresses of the doors.
+func (c Config) listen() map[string]string {
+	return map[string]string{
+		"smtp": c.SMTP.Listen, "submission": c.Submission.Listen, "submissions": c.Submission.TLSListen,
+		"imap": c.IMAP.Listen, "imaps": c.IMAP.TLSListen, "lmtp": c.LMTP.Listen,
+		"http": c.HTTP.Listen, "https": c.HTTP.TLSListen, "metrics": c.Metrics.Listen,
 	}
-	if opts.Hostname == "" {
-		opts.Hostname = "mail." + o.config.Domain
-	}
-	if c.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+}
+
+func newCerts(ctx context.Context, o *office) (*certs.Certs, error) {
+	c := o.config.TLS
+	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.config.hostname()}, c.Names...),
+		Dir: filepath.Join(o.dir, tlsName), Log: o.log}
+	if c.ACME {
+		roots, err := rootsOf(c.Roots)
 		if err != nil {
-			return nil, fmt.Errorf("loading the SMTP certificate: %w", err)
+			return nil, err
 		}
-		opts.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		opts.ACME = &certs.ACME{Email: c.Email, Directory: c.Directory, Roots: roots,
+			HTTPPort: port(o.config.HTTP.Listen), TLSPort: port(o.config.HTTP.TLSListen)}
+	}
+	return certs.New(ctx, opts)
+}
+
+func newSMTP(o *office, certs *certs.Certs) (*smtpd.Server, error) {
+	c := o.config
+	opts := smtpd.Options{
+		Hostname: c.hostname(), Directory: newDirectory(o.people), Appender: door{o}, Submitter: submission{o}, TLS: certs.Config(),
+		Journal: c.SMTP.Journal, JournalPeers: c.SMTP.JournalPeers, Postmaster: "postmaster@" + c.Domain, MaxSize: c.SMTP.MaxSize, Log: o.log,
+	}
+	if c.Checks.Greylist {
+		opts.Greylist = smtpd.NewGreyMemory(maxGrey)
+	}
+	if !c.Checks.Off {
+		j := &judge{o: o, dns: o.resolver, exempt: c.Checks.ExemptPeers,
+			overrides: mailauth.Overrides{TrustedSealers: c.Checks.TrustedSealers, Accept: c.Checks.Exempt}}
+		if c.Checks.Rspamd != "" {
+			r, err := junk.NewRspamd(c.Checks.Rspamd, "", rspamdTime)
+			if err != nil {
+				return nil, err
+			}
+			j.rspamd = r
+		}
+		opts.Check = j.check
 	}
 	return smtpd.New(opts)
 }
 
+const (
+	maxGrey    = 100_000         // Strangers that greylisting remembers.
+	rspamdTime = 8 * time.Second // How long rspamd may take.
+)
+
 func newWeb(o *office) (http.Handler, error) {
-	return web.New(web.Config{
-		People: o.people, Mailbox: o.mailbox, Search: o.search, Records: records{o}, Log: o.log,
-		Office: o.config.Office, Secure: o.config.HTTP.TLSCert != "" || len(o.config.HTTP.Proxies) > 0,
-		Proxies: o.config.HTTP.Proxies, Health: o.health,
+	d := &desk{o: o}
+	c := o.config
+	pages, err := web.New(web.Config{
+		Access: d, Mailbox: d, Search: d, Records: d, Post: d, Settings: d, Admin: d, Watcher: d, Log: o.log,
+		Office: c.Office, Secure: c.HTTP.TLSListen != "" || len(c.HTTP.Proxies) > 0,
+		Proxies: c.HTTP.Proxies, Health: o.health,
 	})
+	if err != nil {
+		return nil, err
+	}
+	help := setup.New(setup.Options{Office: c.Office, Host: c.host(), Domains: o.people.Domains, STS: setup.STSMode(c.Delivery.STS)})
+	m := http.NewServeMux()
+	m.Handle("/", attended(pages))
+	for _, path := range setup.Paths {
+		m.Handle(path, help)
+	}
+	return m, nil
 }
 
 func httpServer(h http.Handler, log *slog.Logger) *http.Server {
@@ -165,9 +234,14 @@ func (s *server) run(ctx context.Context, ready func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s.door(g, "smtp", s.smtpd.Serve, smtpd.ErrClosed)
 	s.door(g, "lmtp", s.smtpd.ServeLMTP, smtpd.ErrClosed)
-	s.door(g, "http", s.servePages, http.ErrServerClosed)
+	s.door(g, "submission", s.smtpd.ServeSubmission, smtpd.ErrClosed)
+	s.door(g, "submissions", s.smtpd.ServeSubmissions, smtpd.ErrClosed)
+	s.door(g, "imap", s.imapd.Serve, imapd.ErrClosed)
+	s.door(g, "imaps", s.imapd.ServeTLS, imapd.ErrClosed)
+	s.door(g, "http", s.pages.Serve, http.ErrServerClosed)
+	s.door(g, "https", s.servePages, http.ErrServerClosed)
 	s.door(g, "metrics", s.metrics.Serve, http.ErrServerClosed)
-	g.Go(func() error { return s.o.follower.Run(ctx) })
+	s.work(g, ctx)
 	g.Go(func() error {
 		<-ctx.Done()
 		return s.stop()
@@ -177,6 +251,21 @@ func (s *server) run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	return g.Wait()
+}
+
+// work is what the server does besides answering.
+func (s *server) work(g *errgroup.Group, ctx context.Context) {
+	o := s.o
+	g.Go(func() error { return o.follower.Run(ctx) })
+	g.Go(func() error { return o.deliverAll(ctx) })
+	g.Go(func() error { return o.replies.run(ctx) })
+	g.Go(func() error { return o.signers.watch(ctx, lookup(o.resolver)) })
+	g.Go(func() error { return o.coolDaily(ctx) })
+	g.Go(func() error {
+		return o.mailbox.Keep(ctx, func(err error) {
+			o.log.Error("the register could not be told what became of mail; it is told later", "error", err)
+		})
+	})
 }
 
 // door serves one door unless it is closed; over is what it returns when it was
@@ -195,16 +284,13 @@ func (s *server) door(g *errgroup.Group, name string, serve func(net.Listener) e
 }
 
 func (s *server) servePages(l net.Listener) error {
-	if c := s.o.config.HTTP; c.TLSCert != "" {
-		return s.pages.ServeTLS(l, c.TLSCert, c.TLSKey)
-	}
-	return s.pages.Serve(l)
+	return s.pages.Serve(tls.NewListener(l, s.certs.Config("h2", "http/1.1")))
 }
 
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), graceful)
 	defer cancel()
-	err := errors.Join(s.smtpd.Shutdown(ctx), s.pages.Shutdown(ctx), s.metrics.Shutdown(ctx))
+	err := errors.Join(s.smtpd.Shutdown(ctx), s.imapd.Shutdown(ctx), s.pages.Shutdown(ctx), s.metrics.Shutdown(ctx))
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.o.log.Warn("some sessions did not end in time and were cut")
 		return nil
@@ -213,16 +299,17 @@ func (s *server) stop() error {
 }
 
 func (s *server) announce(out Out) {
-	for _, d := range []string{"smtp", "lmtp", "http", "metrics"} {
+	for _, d := range doors {
 		if l, ok := s.listeners[d]; ok {
 			s.o.log.Info("open", "door", d, "address", l.Addr().String())
 		}
 	}
-	if l, ok := s.listeners["http"]; ok {
-		scheme := "http"
-		if s.o.config.HTTP.TLSCert != "" {
-			scheme = "https"
+	if s.certs.SelfSigned {
+		s.o.log.Warn("the certificate is signed by the server itself: mail programs and browsers will warn; docs/install.md tells how to get a real one")
+	}
+	for _, d := range []string{"http", "https"} {
+		if l, ok := s.listeners[d]; ok {
+			fmt.Fprintf(out, "%s: %s://%s\n", s.o.config.Office, d, l.Addr())
 		}
-		fmt.Fprintf(out, "%s: %s://%s\n", s.o.config.Office, scheme, l.Addr())
 	}
 }

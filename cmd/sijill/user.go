@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -14,16 +16,22 @@ import (
 
 // UserCmd groups the commands about accounts.
 type UserCmd struct {
-	Add    UserAddCmd    `cmd:"" help:"Add an account; prints a generated password without a terminal."`
-	List   UserListCmd   `cmd:"" help:"List the accounts."`
-	Passwd UserPasswdCmd `cmd:"" help:"Set an account's password; ends its sessions."`
+	Add         UserAddCmd     `cmd:"" help:"Add an account; prints a generated password without a terminal."`
+	List        UserListCmd    `cmd:"" help:"List the accounts."`
+	Passwd      UserPasswdCmd  `cmd:"" help:"Reset an account's password; ends its sessions and closes its personal mail until its person opens it."`
+	Address     UserAddressCmd `cmd:"" help:"List, add and remove addresses of accounts."`
+	AppPassword UserAppCmd     `cmd:"" help:"Make a password for a mail program; asks for the account's password."`
+	Suspend     UserSuspendCmd `cmd:"" help:"Suspend an account: nobody signs in to it; mail still comes."`
+	Resume      UserResumeCmd  `cmd:"" help:"Let a suspended account sign in again."`
 }
 
 // UserAddCmd adds an account.
 type UserAddCmd struct {
-	Address string   `arg:"" help:"Address of the account."`
-	Name    string   `help:"Name of the person." placeholder:"NAME"`
-	Role    []string `help:"administrator or records-officer, besides being an owner." placeholder:"ROLE"`
+	Address  string   `arg:"" help:"Address of the account."`
+	Name     string   `help:"Name of the person." placeholder:"NAME"`
+	Role     []string `help:"administrator or records-officer, besides being an owner." placeholder:"ROLE"`
+	SignIn   string   `help:"Name to sign in with; the part before @ unless given." placeholder:"NAME"`
+	Personal []string `help:"Personal address of the same person, of which only they read the mail." placeholder:"ADDRESS"`
 }
 
 // Run implements the command.
@@ -44,17 +52,41 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		a, err := o.people.Add(ctx, people.Account{Name: c.Name, Address: c.Address, Role: role}, password)
+		made, err := o.access.NewAccount(ctx, people.By{}, people.Account{Name: c.Name, Address: c.Address, SignIn: c.SignIn, Role: role}, password)
 		if err != nil {
 			return c.explain(err)
 		}
-		return tellPassword(out, g, a.Address, password, generated)
+		for _, p := range c.Personal {
+			if err := o.addPersonal(ctx, made.ID, p); err != nil {
+				return err
+			}
+		}
+		if err := tellPassword(out, g, made.Address, password, generated, made.Recovery); err != nil || g.JSON {
+			return err
+		}
+		_, err = fmt.Fprintln(out, "Give both to the person alone. When they first change the password, new ones take their place.")
+		return err
 	})
+}
+
+// addPersonal adds a personal address, and its domain where the office doesn't
+// have it.
+func (o *office) addPersonal(ctx context.Context, account int64, address string) error {
+	err := o.people.AddAddress(ctx, account, people.Address{Address: address, Class: people.Personal})
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("somebody has the address %s already", address)
+	case errors.Is(err, people.ErrForeign):
+		return fmt.Errorf("%s is not in a domain of this office: add it with \"sijill user address add-domain\": %w", address, err)
+	}
+	return err
 }
 
 // explain says what is wrong with the address of an account to be added.
 func (c *UserAddCmd) explain(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("there is an account with the address %s already", c.Address)
 	case errors.Is(err, people.ErrForeign):
@@ -65,20 +97,26 @@ func (c *UserAddCmd) explain(err error) error {
 	return err
 }
 
-func tellPassword(out Out, g *Globals, address, password string, generated bool) error {
+func tellPassword(out Out, g *Globals, address, password string, generated bool, recovery string) error {
 	if g.JSON {
 		m := map[string]any{"account": address}
+		if recovery != "" {
+			m["recovery_code"] = recovery
+		}
 		if generated {
 			m["password"] = password
 		}
 		return json.NewEncoder(out).Encode(m)
 	}
 	if generated {
-		_, err := fmt.Fprintf(out, "%s may sign in with the password %s (it is shown this once).\n", address, password)
-		return err
+		fmt.Fprintf(out, "%s may sign in with the password %s (it is shown this once).\n", address, password)
+	} else {
+		fmt.Fprintf(out, "%s may sign in with the new password.\n", address)
 	}
-	_, err := fmt.Fprintf(out, "%s may sign in with the new password.\n", address)
-	return err
+	if recovery != "" {
+		fmt.Fprintf(out, "Recovery code, to be printed: %s\n", recovery)
+	}
+	return nil
 }
 
 // UserListCmd lists the accounts.
@@ -127,9 +165,175 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		if err := o.people.SetPassword(ctx, a.ID, password); err != nil {
+		if password, err = o.access.ResetPassword(ctx, people.By{}, a.ID, password); err != nil {
 			return err
 		}
-		return tellPassword(out, g, a.Address, password, generated)
+		return tellPassword(out, g, a.Address, password, generated, "")
+	})
+}
+
+// UserAddressCmd groups the commands about addresses.
+type UserAddressCmd struct {
+	List      AddressListCmd   `cmd:"" default:"1" help:"List all addresses."`
+	Add       AddressAddCmd    `cmd:"" help:"Add an address to an account."`
+	Remove    AddressRemoveCmd `cmd:"" help:"Remove an address from an account."`
+	AddDomain DomainAddCmd     `cmd:"" help:"Add a domain to the office."`
+	CatchAll  CatchAllCmd      `cmd:"" help:"Send mail for unknown addresses of a domain to an address; none ends it."`
+}
+
+// AddressListCmd lists all addresses.
+type AddressListCmd struct{}
+
+// Run implements the command.
+func (AddressListCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		accounts, err := o.people.List(ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, a := range accounts {
+			list, err := o.people.Addresses(ctx, a.ID)
+			if err != nil {
+				return err
+			}
+			for _, x := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Address, x.Class, a.SignIn, a.Name)
+			}
+		}
+		return w.Flush()
+	})
+}
+
+// AddressAddCmd adds an address.
+type AddressAddCmd struct {
+	Account string `arg:"" help:"An address of the account."`
+	Address string `arg:"" help:"The new address."`
+	Class   string `help:"office or personal." enum:"office,personal" default:"office"`
+	Alias   bool   `help:"Take mail for it only; don't write from it."`
+}
+
+// Run implements the command.
+func (c *AddressAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		err = o.people.AddAddress(ctx, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
+		return (&UserAddCmd{Address: c.Address}).explain(err)
+	})
+}
+
+// AddressRemoveCmd removes an address.
+type AddressRemoveCmd struct {
+	Address string `arg:"" help:"The address."`
+}
+
+// Run implements the command.
+func (c *AddressRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		return o.people.RemoveAddress(ctx, a.ID, c.Address)
+	})
+}
+
+// DomainAddCmd adds a domain.
+type DomainAddCmd struct {
+	Domain string `arg:"" help:"The domain."`
+}
+
+// Run implements the command.
+func (c *DomainAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		if err := o.people.AddDomain(ctx, c.Domain); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out, "\"sijill dns\" prints the DNS records that it needs.")
+		return err
+	})
+}
+
+// CatchAllCmd sets where mail for unknown addresses goes.
+type CatchAllCmd struct {
+	Domain  string `arg:"" help:"The domain."`
+	Address string `arg:"" optional:"" help:"The address that gets it; none refuses such mail."`
+}
+
+// Run implements the command.
+func (c *CatchAllCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error { return o.people.SetCatchAll(ctx, c.Domain, c.Address) })
+}
+
+// UserAppCmd makes a password for a mail program.
+type UserAppCmd struct {
+	Address string `arg:"" help:"An address of the account, or its sign-in name."`
+	Label   string `help:"What the password is for." default:"mail program"`
+	Scope   string `help:"office, personal or both." enum:"office,personal,both" default:"office"`
+}
+
+// Run implements the command.
+func (c *UserAppCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	scope, err := people.ParseScope(c.Scope)
+	if err != nil {
+		return err
+	}
+	return with(ctx, g, out, func(o *office) error {
+		password := os.Getenv("SIJILL_PASSWORD")
+		if password == "" {
+			if password, err = ask(out, "Password of the account: "); err != nil {
+				return err
+			}
+		}
+		s, err := o.access.SignIn(ctx, c.Address, password, "", netip.IPv6Loopback(), "sijill")
+		if err != nil {
+			return err
+		}
+		made, err := o.access.MakeAppPassword(ctx, s, c.Label, scope, people.By{Account: s.Account.ID})
+		token := s.Token
+		s.Close()
+		if err = errors.Join(err, o.access.SignOut(ctx, token)); err != nil {
+			return err
+		}
+		if g.JSON {
+			return json.NewEncoder(out).Encode(map[string]any{"account": c.Address, "scope": c.Scope, "password": made.Password})
+		}
+		_, err = fmt.Fprintf(out, "%s\n", made.Password)
+		return err
+	})
+}
+
+// UserSuspendCmd suspends an account.
+type UserSuspendCmd struct {
+	Address string `arg:"" help:"An address of the account."`
+}
+
+// Run implements the command.
+func (c *UserSuspendCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		return o.access.Suspend(ctx, people.By{}, a.ID)
+	})
+}
+
+// UserResumeCmd lets a suspended account in again.
+type UserResumeCmd struct {
+	Address string `arg:"" help:"An address of the account."`
+}
+
+// Run implements the command.
+func (c *UserResumeCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		return o.access.Restore(ctx, people.By{}, a.ID)
 	})
 }

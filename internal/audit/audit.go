@@ -48,7 +48,9 @@ type Report struct {
 	Entries    int64         `json:"entries"`
 	Messages   int64         `json:"messages"`    // Entries that seal a message.
 	Opened     int64         `json:"opened"`      // Messages whose content was checked too.
-	Closed     int64         `json:"closed"`      // Messages that the server holds no key for: their bytes were checked, not their content.
+	Closed     int64         `json:"closed"`      // Messages that the server's key does not open: their bytes were checked, not their content.
+	Personal   int64         `json:"personal"`    // Messages that are their holder's own; Closed counts them too.
+	Destroyed  int64         `json:"destroyed"`   // Personal messages whose keys were destroyed, as entries say; Closed counts them too.
 	Unclaimed  int64         `json:"unclaimed"`   // Bytes in segments that no entry refers to: appends that failed.
 	Checkpoint int64         `json:"checkpoints"` // Checkpoints that were verified.
 	Findings   []Finding     `json:"findings"`
@@ -76,6 +78,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	a.database(ctx)
 	if h, ok := a.snapshot(ctx); ok {
 		a.entries(ctx, h)
+		a.destroyed(ctx, h)
 		a.checkpoints(h)
 		a.ends(h)
 		a.unclaimed()
@@ -92,6 +95,9 @@ type auditor struct {
 	roots    map[int64]sijill.Hash // Roots at the sizes of checkpoints, as entries give them.
 	last     map[int64]int64       // Where the last frame that an entry refers to ends, by segment.
 	intact   bool                  // Every entry so far could be read: roots and ends can be known.
+	keyless  map[int64]bool        // Personal messages without a key.
+	own      map[int64]string      // Personal messages, with the pseudonym of their holder.
+	gone     map[int64]int64       // What entries say was destroyed, with the last such entry.
 }
 
 // database has the engine check its own file.

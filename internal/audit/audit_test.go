@@ -44,6 +44,8 @@ func newOffice(t *testing.T) *recordtest.Home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
+	h.Owner(t, 1)
+	h.Owner(t, 2)
 	for i := range 12 {
 		holders := []int64{1}
 		if i == 3 {
@@ -198,8 +200,11 @@ func TestDamage(t *testing.T) {
 		"key: first of two holders":  {flip("message_key", "wrapped", "entry = 3 AND compartment = 1", 3), "entry 3: its key for compartment 1", 1},
 		"key: second of two holders": {flip("message_key", "wrapped", "entry = 3 AND compartment = 2", 3), "entry 3: its key for compartment 2", 1},
 		"key: beyond":                {exec("INSERT INTO message_key (entry, compartment, wrapped) VALUES (14, 1, x'00')"), "message keys: 1 rows", 1},
-		"compartment's key":          {flip("compartment_key", "wrapped", "compartment = 1", 15), "entry 12: segment", 13},
-		"second compartment's key":   {flip("compartment_key", "wrapped", "compartment = 2", 15), "entry 3: its key for compartment 2", 1},
+		"compartment's key":          {flip("compartment_key", "wrapped", "compartment = 1 AND holder = 'server'", 15), "entry 12: segment", 13},
+		"second compartment's key":   {flip("compartment_key", "wrapped", "compartment = 2 AND holder = 'server'", 15), "entry 3: its key for compartment 2", 1},
+
+		"compartment's mask": {exec("UPDATE mask SET mask = zeroblob(32) WHERE id IN (SELECT mask FROM compartment_key WHERE compartment = 1)"), "entry 12: segment", 13},
+		"compartment's keys": {exec("DELETE FROM compartment_key WHERE compartment = 1"), "compartment 1: no wrapped key", 1},
 
 		"segment: header":        {flipAt(5, func(int64, int64) int64 { return 3 }), "entry 5: segment", 0},
 		"segment: header number": {flipAt(5, func(int64, int64) int64 { return 31 }), "entry 5: segment", 0},
@@ -251,7 +256,7 @@ func TestNoDamage(t *testing.T) {
 		opened, closed, unclaimed int64
 	}{
 		"a closed compartment": {exec("DELETE FROM compartment_key WHERE compartment = 1 AND holder = 'server'"), 1, 12, 0},
-		"all are closed":       {exec("DELETE FROM compartment_key"), 0, 13, 0},
+		"all are closed":       {exec("DELETE FROM compartment_key WHERE holder = 'server'"), 0, 13, 0},
 		"an append that failed": {inFile(12, func(b []byte, _, _ int64) []byte {
 			return append(binary.BigEndian.AppendUint32(b, 5), make([]byte, 16+5)...)
 		}), 13, 0, 25},
@@ -272,7 +277,7 @@ func TestNoDamage(t *testing.T) {
 // A closed message's bytes are checked all the same.
 func TestClosedAndDamaged(t *testing.T) {
 	h := newOffice(t)
-	exec("DELETE FROM compartment_key")(t, h)
+	exec("DELETE FROM compartment_key WHERE holder = 'server'")(t, h)
 	flipAt(5, func(at, _ int64) int64 { return at + 25 })(t, h)
 	h.Vault = recordtest.ColdVault(t, h)
 	r := mustAudit(t, h)

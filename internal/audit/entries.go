@@ -32,10 +32,12 @@ func (a *auditor) entries(ctx context.Context, h head) {
 	a.roots, a.last = map[int64]sijill.Hash{0: a.tree.root()}, map[int64]int64{}
 	hashes := &storedHashes{a: a, ctx: ctx}
 	a.intact = true
+	a.keyless, a.own, a.gone = map[int64]bool{}, map[int64]string{}, map[int64]int64{}
 	for rows := range a.readAhead(ctx, h.size) {
 		a.verify(ctx, rows)
 		for _, e := range rows {
 			a.claim(e)
+			a.destroying(e)
 			if a.intact = a.intact && e.err == nil; !a.intact {
 				continue
 			}
@@ -137,8 +139,8 @@ func scan(r db.Row) (e entry, err error) {
 
 // verdict is what verifying one entry gave.
 type verdict struct {
-	message, opened, closed bool
-	problem                 string
+	message, opened, closed, personal, keyless bool
+	problem                                    string
 }
 
 // verify checks entries and messages on all processors, and reports in order.
@@ -155,11 +157,11 @@ func (a *auditor) verify(ctx context.Context, rows []entry) {
 	}
 	wg.Wait()
 	for i, v := range verdicts {
-		a.count(rows[i].number, v)
+		a.count(rows[i], v)
 	}
 }
 
-func (a *auditor) count(number int64, v verdict) {
+func (a *auditor) count(e entry, v verdict) {
 	if v.message {
 		a.report.Messages++
 	}
@@ -169,8 +171,15 @@ func (a *auditor) count(number int64, v verdict) {
 	if v.closed {
 		a.report.Closed++
 	}
+	if v.personal {
+		a.report.Personal++
+		a.own[e.number] = e.entry.Accounts[0]
+	}
+	if v.keyless {
+		a.keyless[e.number] = true
+	}
 	if v.problem != "" {
-		a.report.find(fmt.Sprintf("entry %d", number), "%s", v.problem)
+		a.report.find(fmt.Sprintf("entry %d", e.number), "%s", v.problem)
 	}
 }
 
@@ -191,6 +200,7 @@ func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
 		return v
 	}
 	v.problem, v.opened, v.closed = a.message(ctx, e, e.entry.Message)
+	a.personal(e, &v)
 	return v
 }
 
@@ -202,10 +212,10 @@ func (a *auditor) message(ctx context.Context, e entry, m *sijill.Message) (prob
 	if id != m.ID {
 		return fmt.Sprintf("segment %d at %d: the message there has another id", e.ref.segment, e.ref.at), false, false
 	}
-	_, err = a.opts.Vault.Open(ctx, e.keys, m, data)
+	_, err = a.opts.Vault.Open(ctx, nil, e.keys, m, data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return a.closedKeys(e), false, true
+		return "", false, true
 	case err != nil:
 		return fmt.Sprintf("segment %d at %d: %v", e.ref.segment, e.ref.at, err), false, false
 	}

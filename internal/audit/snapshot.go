@@ -83,6 +83,7 @@ func (a *auditor) beyond(tx *db.Tx, size int64) error {
 	}{
 		{"entries", "SELECT count(*) FROM entry WHERE number >= ? OR number < 0", size, 0},
 		{"message keys", "SELECT count(*) FROM message_key WHERE entry >= ? OR entry < 0", size, 0},
+		{"personal keys", "SELECT count(*) FROM personal_key WHERE entry >= ? OR entry < 0", size, 0},
 		{"tree hashes", "SELECT count(*) FROM hash WHERE number >= ? OR number < 0", numbers, 0},
 		{"tree hashes", "SELECT count(*) FROM hash WHERE number >= 0 AND number < ?", numbers, inner},
 	} {

@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"sijill/internal/record": 2, "sijill/internal/audit": 2,
 	"sijill/internal/mailbox": 3, "sijill/internal/search": 3, "sijill/internal/shelf": 3,
 	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
-	"sijill/internal/post": 4,
+	"sijill/internal/post":  4,
 	"sijill/internal/smtpd": 5, "sijill/internal/imapd": 5, "sijill/internal/intake": 5, "sijill/internal/web": 5, "sijill/internal/setup": 5,
 	"sijill/cmd/sijill": 6,
 	// A kit for tests: it makes registers and has them audited.
@@ -30,9 +30,10 @@ var floors = map[string]int{
 
 // beside names the pairs on one floor, and why.
 var beside = map[[2]string]string{
-	{"sijill/internal/search", "sijill/internal/mailbox"}: "hits are rows that the mailbox keeps",
-	{"sijill/internal/shelf", "sijill/internal/mailbox"}:  "what is unlocked is kept in the mailbox's own tables, in memory",
-	{"sijill/internal/shelf", "sijill/internal/search"}:   "and found by the same search",
+	{"sijill/internal/mailauth", "sijill/internal/message"}: "addresses and words of header fields are read in one way",
+	{"sijill/internal/search", "sijill/internal/mailbox"}:   "hits are rows that the mailbox keeps",
+	{"sijill/internal/shelf", "sijill/internal/mailbox"}:    "what is unlocked is kept in the mailbox's own tables, in memory",
+	{"sijill/internal/shelf", "sijill/internal/search"}:     "and found by the same search",
 }
 
 // onlyFrom names who may import a package at all.

@@ -20,7 +20,7 @@ import (
 )
 
 // corpus reads the messages of an mbox, which must lie in the data directory.
-func corpus(b *testing.B, name string) (mails [][]byte, size int64) {
+func corpus(b testing.TB, name string) (mails [][]byte, size int64) {
 	b.Helper()
 	dir := os.Getenv("SIJILL_DATA")
 	if dir == "" {
@@ -107,23 +107,24 @@ func hugeFolder(b *testing.B) *world {
 	b.Helper()
 	w := newWorld(b)
 	r := rand.New(rand.NewPCG(3, 4))
-	const batch = huge / 4
-	for from := int64(0); from < huge; from += batch {
+	const part = huge / 4
+	for from := int64(0); from < huge; from += part {
 		var lines []*line
-		for entry := from; entry < from+batch; entry++ {
+		for entry := from; entry < from+part; entry++ {
 			d := &draft{captured: day0.Unix(), size: 3600, subject: "Synthetic message about nothing", to: "Reader",
 				from: message.Address{Name: "Writer", Addr: "writer@diwan.example"}, snippet: "Some words to read before one opens it.",
-				sort: day0.AddDate(-20, 0, 0).Add(time.Duration(r.Int64N(20*365*24)) * time.Hour)}
-			lines = append(lines, &line{draft: d, account: 1, entry: entry, row: RowID(d.sort, entry), thread: entry})
+				sort: day0.AddDate(-20, 0, 0).Add(time.Duration(r.Int64N(20*365*24)) * time.Hour), envelope: make([]byte, 120)}
+			lines = append(lines, &line{draft: d, account: 1, entry: entry, row: RowID(d.sort, entry), thread: entry, class: sijill.Office, at: day0})
 		}
 		w.write(func(tx *db.Tx) error {
-			if err := file(tx, lines); err != nil {
+			b := &batch{ledger: w.ledger(tx), lines: lines, targets: map[target]*folder{}}
+			if err := b.place(); err != nil {
 				return err
 			}
-			if err := insertMessages(tx, slices.Clone(lines)); err != nil {
+			if err := b.flush(); err != nil {
 				return err
 			}
-			return insertPlacements(tx, lines)
+			return w.facts.apply(tx, slices.Clone(lines))
 		})
 	}
 	return w

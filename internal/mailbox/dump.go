@@ -8,21 +8,20 @@ import (
 	"sijill/internal/db"
 )
 
-// dumps are the tables that entries give, in the order of their keys. Of the
-// unseen counter, which also depends on what people did, only the amount by
-// which it is wrong is derived: 0.
+// dumps are the facts and which account has which entry, in the order of their
+// keys. Folders, UIDs and flags are people's doing and no entry gives them; of
+// the counters, those that are wrong are named.
 var dumps = []struct {
 	name, query string
 	columns     int
 }{
 	{"message", `SELECT row, entry, size, sent, received, internal, captured, from_name, from_addr, to_text,
-		subject, snippet, attachments FROM mail_message ORDER BY row`, 13},
-	{"folder", `SELECT id, account, name, role, uid_validity, uid_next, total FROM mail_folder ORDER BY id`, 7},
-	{"unseen", `SELECT f.id, f.unseen - (SELECT count(*) FROM mail_placement AS p
-		JOIN mail_message AS m ON m.row = p.row
-		LEFT JOIN mail_state AS s ON s.account = p.account AND s.entry = m.entry
-		WHERE p.folder = f.id AND (coalesce(s.flags, 0) & 1) = 0) FROM mail_folder AS f ORDER BY f.id`, 2},
-	{"placement", `SELECT row, account, folder, uid, thread FROM mail_placement ORDER BY row, account, folder`, 5},
+		subject, snippet, attachments, hex(envelope) FROM mail_message ORDER BY row`, 14},
+	{"holding", `SELECT row, account, thread FROM mail_holding ORDER BY row, account`, 3},
+	{"covered", `SELECT account, entry FROM mail_place UNION SELECT account, entry FROM mail_left ORDER BY account, entry`, 2},
+	{"miscounted", `SELECT f.id, f.total, f.unseen FROM mail_folder AS f
+		WHERE f.total <> (SELECT count(*) FROM mail_place AS p WHERE p.folder = f.id)
+		OR f.unseen <> (SELECT count(*) FROM mail_place AS p WHERE p.folder = f.id AND p.flags & 1 = 0) ORDER BY f.id`, 3},
 	{"reference", `SELECT account, hash, thread FROM mail_reference ORDER BY account, hash`, 3},
 	{"subject", `SELECT account, hash, thread, oldest, newest, begun FROM mail_subject ORDER BY account, hash`, 6},
 	{"merged", `SELECT account, thread, target FROM mail_merged ORDER BY account, thread`, 3},

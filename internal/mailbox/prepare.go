@@ -3,16 +3,13 @@ package mailbox
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
-	"sijill"
 	"sijill/internal/message"
 	"sijill/internal/record"
 )
@@ -25,7 +22,6 @@ const (
 	maxTo      = 80
 	maxSubject = 255
 	maxSnippet = 168
-	maxFolder  = 255
 )
 
 // snippetLength is the length of a snippet in characters, whatever their octets.
@@ -38,7 +34,8 @@ const maxReferences = 32
 // draft is what the rows of a message are made from.
 type draft struct {
 	sort     time.Time
-	sent     any // Unix seconds, or nil.
+	dated    bool // sort is the Date header.
+	sent     any  // Unix seconds, or nil.
 	received any
 	internal any
 	captured int64
@@ -48,45 +45,34 @@ type draft struct {
 	to, subject, snippet string
 	attachments          int
 
-	folder string
-	seen   bool
+	folder     string // Of an import; "" for the inbox.
+	seen, junk bool
+
+	id       string // Message-ID.
+	envelope []byte // See packEnvelope.
 
 	references []int64 // Hashes of the message's own Message-ID and of those it names.
 	about      int64   // Hash of the base subject; 0 where it is empty.
 	reply      bool    // Marked as a reply or forward, or names other messages.
 }
 
-// Prepare makes the draft of a captured message, or nil where there is nothing
-// to show: another kind of entry, or content that can't be opened.
-func (m *Mailbox) Prepare(it *record.Item) (any, error) {
-	if it.Entry.Kind != sijill.Captured || len(it.Holders) == 0 {
-		return nil, nil
-	}
-	c, err := it.Content()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening entry %d for the mailbox: %w", it.Index, err)
-	}
-	p, err := it.Parsed()
-	if err != nil {
-		return nil, fmt.Errorf("parsing entry %d for the mailbox: %w", it.Index, err)
-	}
+func newDraft(c *record.Content, p *message.Message, sealed time.Time) *draft {
 	d := &draft{
-		captured:    it.Entry.Time.Unix(),
+		captured:    sealed.Unix(),
 		size:        int64(len(c.Message)),
 		from:        author(p, &c.Envelope),
 		to:          display(recipients(p)),
 		subject:     cut(p.Subject(), maxSubject),
 		snippet:     cut(p.Snippet(snippetLength), maxSnippet),
 		attachments: len(p.Attachments()),
-		folder:      cut(folderName(c.Envelope.Folder), maxFolder),
+		folder:      folderName(c.Envelope.Folder),
 		seen:        c.Envelope.Seen,
+		junk:        c.Envelope.Junk,
+		id:          p.MessageID(),
 	}
-	d.date(p, &c.Envelope, it.Entry.Time)
+	d.date(p, &c.Envelope, sealed)
 	d.refer(p)
-	return d, nil
+	return d
 }
 
 // date keeps the dates of a message apart and chooses the one to sort by: the
@@ -107,8 +93,16 @@ func (d *draft) date(p *message.Message, e *message.Envelope, sealed time.Time) 
 	if t, ok := p.Date(); ok {
 		d.sent = t.Unix()
 		if t.Unix() >= 0 && t.Before(arrival.AddDate(0, 0, 1)) {
-			d.sort = t
+			d.sort, d.dated = t, true
 		}
+	}
+}
+
+// given takes the date in unix seconds that a client gave a message.
+func (d *draft) given(internal int64) {
+	d.internal = internal
+	if !d.dated {
+		d.sort = time.Unix(internal, 0)
 	}
 }
 
@@ -176,10 +170,23 @@ func display(list []message.Address) string {
 	return b.String()
 }
 
-// folderName gives "" for the inbox, whatever an import calls it (RFC 9051,
-// section 5.1: INBOX has no case).
+// folderName makes a name of an import one that a folder can have, "" for the
+// inbox.
 func folderName(s string) string {
-	if s = strings.ToValidUTF8(s, "\uFFFD"); strings.EqualFold(s, "inbox") {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	var parts []string
+	for p := range strings.SplitSeq(s, "/") {
+		if p = strings.TrimSpace(p); p != "" && len(parts) < maxLevels {
+			parts = append(parts, p)
+		}
+	}
+	s = inboxCase(strings.TrimSpace(cut(strings.Join(parts, "/"), maxFolder)))
+	if s == roleName(RoleInbox) {
 		return ""
 	}
 	return s

@@ -29,29 +29,29 @@ func RowOf(tx *db.Tx, entries []int64) (map[int64]int64, error) {
 	return out, nil
 }
 
-// FoldersOf gives the placements of rows, by row id, ordered by account and
-// folder. Rows that don't exist are left out.
-func FoldersOf(tx *db.Tx, rows []int64) (map[int64][]Placement, error) {
-	out := make(map[int64][]Placement, len(rows))
-	const q = "SELECT row, account, folder, uid, thread FROM mail_placement WHERE row IN (?) ORDER BY row, account, folder"
-	err := eachOf(tx, q, nil, rows, func(r db.Row) error {
-		var row int64
-		var p Placement
-		if err := r.Scan(&row, &p.Account, &p.Folder, &p.UID, &p.Thread); err != nil {
+// HoldersOf gives the accounts that hold rows, ascending, by row id. Rows that
+// don't exist are left out.
+func HoldersOf(tx *db.Tx, rows []int64) (map[int64][]int64, error) {
+	out := make(map[int64][]int64, len(rows))
+	const q = "SELECT row, account FROM mail_holding WHERE row IN (?) ORDER BY row, account"
+	err := eachOf(tx, q, nil, unique(slices.Clone(rows)), func(r db.Row) error {
+		var row, account int64
+		if err := r.Scan(&row, &account); err != nil {
 			return err
 		}
-		out[row] = append(out[row], p)
+		out[row] = append(out[row], account)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking up placements: %w", err)
+		return nil, fmt.Errorf("looking up holders: %w", err)
 	}
 	return out, nil
 }
 
-// eachOf runs query for keys, some at a time; "(?)" in it stands for the list
-// of them. before are the arguments of placeholders ahead of that list.
-func eachOf(tx *db.Tx, query string, before []any, keys []int64, fn func(db.Row) error) error {
+// inChunks calls fn for queries that each take some of the keys: "(?)" in query
+// stands for the list of them. before are the arguments of placeholders ahead of
+// that list.
+func inChunks(query string, before []any, keys []int64, fn func(query string, args []any) error) error {
 	for part := range slices.Chunk(keys, chunk) {
 		// Repeated keys fill the last list up, so that two statements
 		// serve lists of every length.
@@ -63,11 +63,24 @@ func eachOf(tx *db.Tx, query string, before []any, keys []int64, fn func(db.Row)
 		for i := range n {
 			args = append(args, part[min(i, len(part)-1)])
 		}
-		if err := tx.Each(strings.Replace(query, "(?)", "("+marks(n)+")", 1), args, fn); err != nil {
+		if err := fn(strings.Replace(query, "(?)", "("+marks(n)+")", 1), args); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// eachOf runs a query for keys, some at a time; see inChunks.
+func eachOf(tx *db.Tx, query string, before []any, keys []int64, fn func(db.Row) error) error {
+	return inChunks(query, before, keys, func(q string, args []any) error { return tx.Each(q, args, fn) })
+}
+
+// execOf runs a statement for keys, some at a time; see inChunks.
+func execOf(tx *db.Tx, query string, before []any, keys []int64) error {
+	return inChunks(query, before, keys, func(q string, args []any) error {
+		_, err := tx.Exec(q, args...)
+		return err
+	})
 }
 
 func marks(n int) string { return strings.Repeat("?,", n-1) + "?" }

@@ -211,7 +211,7 @@ func (t *threads) merge(account int64, found []int64) (int64, error) {
 func (t *threads) size(k key) (int, error) {
 	n, ok := t.stored[k]
 	if !ok {
-		const q = "SELECT count(*) FROM (SELECT 1 FROM mail_placement WHERE account = ? AND thread = ? LIMIT ?) AS counted"
+		const q = "SELECT count(*) FROM (SELECT 1 FROM mail_holding WHERE account = ? AND thread = ? LIMIT ?) AS counted"
 		if err := t.tx.One(q, []any{k.account, k.id, maxMove + 1}, &n); err != nil {
 			return 0, fmt.Errorf("counting a thread: %w", err)
 		}
@@ -266,12 +266,12 @@ func (t *threads) note(l *line) {
 	}
 }
 
-// flush writes what was decided. The batch's own placements are not in the
+// flush writes what was decided. The batch's own holdings are not in the
 // table yet and are written with their last threads.
 func (t *threads) flush() error {
 	var merged, refs, subjects []any
 	for _, k := range t.newMerged {
-		const q = "UPDATE mail_placement SET thread = ? WHERE account = ? AND thread = ?"
+		const q = "UPDATE mail_holding SET thread = ? WHERE account = ? AND thread = ?"
 		if _, err := t.tx.Exec(q, t.root(k.account, k.id), k.account, k.id); err != nil {
 			return fmt.Errorf("moving a thread: %w", err)
 		}

@@ -27,6 +27,9 @@ type Envelope struct {
 	Auth     string     `json:"auth,omitempty"`      // what the checks on arrival found, as words: dkim=pass dmarc=pass spf=pass
 	Junk     bool       `json:"junk,omitempty"`      // the checks on arrival took it for junk
 	Evidence string     `json:"evidence,omitempty"`  // SHA-256, in hex, of the evidence kept for Auth
+	// EvidenceBody is the evidence itself, where it is nowhere else: of personal
+	// mail.
+	EvidenceBody []byte `json:"evidence_body,omitempty"`
 }
 
 // Journal is what a journal report says about the message in it.

@@ -2,9 +2,9 @@ package people
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +25,7 @@ const (
 	// hashesAtOnce bounds the memory of a burst of sign-ins: 64 MiB each.
 	hashesAtOnce = 2
 	keySize      = 32
+	minMemory    = 8 // KiB; argon2 takes no less
 )
 
 // cost is what one hash takes: RFC 9106 section 4, second choice, with one lane.
@@ -44,17 +45,7 @@ var errHash = errors.New("the stored password hash is malformed")
 // GeneratePassword returns a random password of 80 bits that can be read out and
 // typed: four groups of four letters and digits, without i, l, o and u.
 func GeneratePassword() string {
-	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	var s strings.Builder
-	for i, c := range b {
-		if i > 0 && i%4 == 0 {
-			s.WriteByte('-')
-		}
-		s.WriteByte(alphabet[c%32])
-	}
-	return s.String()
+	return groups(random(16))
 }
 
 // prepare brings a password into the one form of RFC 8265 section 4.2, so that it
@@ -70,83 +61,149 @@ func prepare(password string) (string, error) {
 	return s, nil
 }
 
-// newHash makes the hash of a new password, or returns ErrPassword.
-func (p *People) newHash(ctx context.Context, password string) (string, error) {
-	s, err := prepare(password)
-	if err != nil {
-		return "", err
-	}
-	if utf8.RuneCountInString(s) < minPassword {
-		return "", ErrPassword
-	}
-	salt := make([]byte, 16)
-	rand.Read(salt)
-	key, err := p.derive(ctx, s, salt, p.cost)
-	if err != nil {
-		return "", err
-	}
-	return encode(p.cost, salt, key), nil
+// NewPassword is a password that can be set: what is stored of it, and what can be
+// derived from it and from nothing that is stored. Making it and setting it are
+// two steps so that what Secret opens can be wrapped before the old one is gone.
+type NewPassword struct {
+	// Credential names this very password among the credentials of an account:
+	// the same words hashed anew have another name and another Secret.
+	Credential string
+	Secret     [32]byte
+	hash       string
 }
 
-// verify tells whether a password has that hash, and whether the hash was made at
-// another cost than today's.
-func (p *People) verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
-	c, salt, want, err := decode(hash)
-	if err != nil {
-		return false, false, err
-	}
+// NewPassword makes a password that can be set, or returns ErrPassword.
+func (p *People) NewPassword(ctx context.Context, password string) (*NewPassword, error) {
 	s, err := prepare(password)
 	if err != nil {
-		s = "" // nobody's password, which takes as long as any other to find out
+		return nil, err
 	}
-	got, err := p.derive(ctx, s, salt, c)
+	if utf8.RuneCountInString(s) < minPassword {
+		return nil, ErrPassword
+	}
+	return p.hashAnew(ctx, s)
+}
+
+// hashAnew takes a prepared password of any length: those that people have may be
+// shorter than today's least.
+func (p *People) hashAnew(ctx context.Context, prepared string) (*NewPassword, error) {
+	h := stored{method: methodHKDF, cost: p.cost, salt: random(16)}
+	key, err := p.derive(ctx, prepared, h)
 	if err != nil {
-		return false, false, err
+		return nil, err
 	}
-	return subtle.ConstantTimeCompare(got, want) == 1, c != p.cost, nil
+	h.key = h.verifier(key)
+	return &NewPassword{Credential: h.credential(), Secret: passwordSecret(key), hash: h.encode()}, nil
+}
+
+// found is what comparing a password with a stored hash gave.
+type found struct {
+	ok         bool
+	credential string
+	secret     [32]byte
+	legacy     bool // made when nothing was derived but the hash itself
+	outdated   bool // made at another cost than today's
+	prepared   string
+}
+
+// verify compares a password with a stored hash.
+func (p *People) verify(ctx context.Context, hash, password string) (f found, err error) {
+	h, err := decode(hash)
+	if err != nil {
+		return f, err
+	}
+	if f.prepared, err = prepare(password); err != nil {
+		f.prepared = "" // nobody's password, which takes as long as any other to find out
+	}
+	key, err := p.derive(ctx, f.prepared, h)
+	if err != nil {
+		return f, err
+	}
+	f.ok = subtle.ConstantTimeCompare(h.verifier(key), h.key) == 1
+	f.legacy, f.outdated = h.method == methodPlain, h.cost != p.cost
+	if !f.legacy {
+		f.credential, f.secret = h.credential(), passwordSecret(key)
+	}
+	return f, nil
 }
 
 // derive waits for its turn, so that no more than hashesAtOnce are made at once.
-func (p *People) derive(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
+func (p *People) derive(ctx context.Context, password string, h stored) ([]byte, error) {
 	select {
 	case p.hashing <- struct{}{}:
 		defer func() { <-p.hashing }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.lanes, keySize), nil
+	size := uint32(2 * keySize)
+	if h.method == methodPlain {
+		size = keySize
+	}
+	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.lanes, size), nil
 }
 
 // nobodys returns a hash that no password has, of today's cost.
 func (p *People) nobodys() string {
-	b := make([]byte, 16+keySize)
-	rand.Read(b)
-	return encode(p.cost, b[:16], b[16:])
+	return stored{method: methodHKDF, cost: p.cost, salt: random(16), key: random(keySize)}.encode()
 }
+
+// How a stored hash comes from what argon2id gives. The names stand in the
+// database.
+const (
+	// methodHKDF makes 64 bytes. One half is expanded to the stored hash and the
+	// other to the Secret, so that the one tells nothing of the other.
+	methodHKDF = "argon2id-hkdf"
+	// methodPlain made 32 bytes and stored them. It is replaced at sign-in.
+	methodPlain = "argon2id"
+)
+
+// stored is what is stored of a password.
+type stored struct {
+	method string
+	cost
+	salt, key []byte
+}
+
+// verifier gives what is stored of the output of argon2id.
+func (h stored) verifier(output []byte) []byte {
+	if h.method == methodPlain {
+		return output
+	}
+	v := expand(output[:keySize], "password verifier")
+	return v[:]
+}
+
+func passwordSecret(output []byte) [32]byte { return expand(output[keySize:], "password secret") }
+
+func (h stored) credential() string { return "password/" + hex.EncodeToString(h.salt[:8]) }
 
 // encode writes a hash as a PHC string.
-func encode(c cost, salt, key []byte) string {
+func (h stored) encode() string {
 	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.lanes, b64(salt), b64(key))
+	return fmt.Sprintf("$%s$v=%d$m=%d,t=%d,p=%d$%s$%s", h.method, argon2.Version, h.memory, h.passes, h.lanes, b64(h.salt), b64(h.key))
 }
 
-func decode(hash string) (c cost, salt, key []byte, err error) {
+func decode(hash string) (h stored, err error) {
 	fields := strings.Split(hash, "$")
-	if len(fields) != 6 || fields[0] != "" || fields[1] != "argon2id" || fields[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return c, nil, nil, errHash
+	if len(fields) != 6 || fields[0] != "" || fields[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return h, errHash
 	}
-	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &c.memory, &c.passes, &c.lanes); err != nil {
-		return c, nil, nil, errHash
+	if h.method = fields[1]; h.method != methodHKDF && h.method != methodPlain {
+		return h, errHash
 	}
-	salt, errSalt := base64.RawStdEncoding.DecodeString(fields[4])
-	key, errKey := base64.RawStdEncoding.DecodeString(fields[5])
-	if errSalt != nil || errKey != nil || len(key) != keySize || !c.reasonable() || encode(c, salt, key) != hash {
-		return c, nil, nil, errHash
+	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &h.memory, &h.passes, &h.lanes); err != nil {
+		return h, errHash
 	}
-	return c, salt, key, nil
+	var errSalt, errKey error
+	h.salt, errSalt = base64.RawStdEncoding.DecodeString(fields[4])
+	h.key, errKey = base64.RawStdEncoding.DecodeString(fields[5])
+	if errSalt != nil || errKey != nil || len(h.salt) < 16 || len(h.key) != keySize || !h.reasonable() || h.encode() != hash {
+		return h, errHash
+	}
+	return h, nil
 }
 
 func (c cost) reasonable() bool {
-	return c.memory >= 8 && c.memory <= maxCost.memory && c.passes >= 1 && c.passes <= maxCost.passes &&
+	return c.memory >= minMemory && c.memory <= maxCost.memory && c.passes >= 1 && c.passes <= maxCost.passes &&
 		c.lanes >= 1 && c.lanes <= maxCost.lanes
 }

@@ -1,12 +1,20 @@
 // Package people knows who may sign in and which mailboxes there are: accounts,
-// addresses, passwords, sessions and roles.
+// addresses, roles, and all that people sign in with: passwords, second factors,
+// passkeys, printed codes, passwords of single programs, and sessions.
 //
-// It promises that passwords and session tokens can't be read from what it
-// stores; that a stranger learns neither by words nor by time whether an address
-// exists by trying to sign in; that guessing slows down, across restarts and
-// processes, without locking out people who sign in from where they always do;
-// and that a burst of sign-ins never takes more memory than two of them. No error
-// text of it contains an address, a name, a password or a token.
+// It promises that no password, token, code or other secret can be read from what
+// it stores; that a stranger learns neither by words nor by time whether an
+// address exists by trying to sign in; that guessing slows down, across restarts
+// and processes, without locking out people who sign in from where they always
+// do; that a burst of sign-ins never takes more memory than two of them; that no
+// one-time code, and no answer of a passkey, is taken twice; and that what the
+// register must tell of all this (see Event) is written down in the very
+// transaction in which it happened. No error text of it contains an address, a
+// name, a password or a token.
+//
+// It holds no key to anybody's mail. But whoever shows a credential gets, along
+// with the account, a secret derived from it (see Proof) under which others can
+// wrap keys; that secret can't be told from anything stored here.
 package people
 
 import (
@@ -17,10 +25,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	rand2 "math/rand/v2"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"sijill"
 	"sijill/internal/db"
@@ -32,8 +41,8 @@ var migrations embed.FS
 // ErrForeign is returned for an address whose domain isn't one of the office's.
 var ErrForeign = errors.New("not a domain of this office")
 
-// ErrInvalid is returned when an account, address, domain or role can't be as it
-// was given.
+// ErrInvalid is returned when an account, address, domain, label or role can't be
+// as it was given.
 var ErrInvalid = errors.New("not acceptable")
 
 // ErrLastOwner is returned when the only owner would cease to be one.
@@ -43,7 +52,8 @@ var ErrLastOwner = errors.New("an office needs an owner")
 type Role uint8
 
 // The roles. Their values are stored. An owner answers for the office, an
-// administrator runs the server, a records officer handles requests.
+// administrator runs the server, a records officer handles requests. One person
+// may have several, and none of them opens anybody's personal mail.
 const (
 	RoleOwner Role = 1 << iota
 	RoleAdministrator
@@ -97,17 +107,96 @@ const (
 	Personal = sijill.Personal
 )
 
+// Scope is a set of classes: what a credential lets its bearer see.
+type Scope uint8
+
+// The scopes. Their values are stored.
+const (
+	ScopeOffice Scope = 1 << iota
+	ScopePersonal
+
+	ScopeBoth = ScopeOffice | ScopePersonal
+)
+
+// ScopeOf is the scope of one class, and 0 for what isn't one.
+func ScopeOf(c Class) Scope {
+	switch c {
+	case Office:
+		return ScopeOffice
+	case Personal:
+		return ScopePersonal
+	}
+	return 0
+}
+
+// Has tells whether mail of a class may be seen.
+func (s Scope) Has(c Class) bool { return s&ScopeOf(c) != 0 }
+
+// String is "office", "personal" or "both", and "" for what is none of them.
+func (s Scope) String() string {
+	return map[Scope]string{ScopeOffice: "office", ScopePersonal: "personal", ScopeBoth: "both"}[s]
+}
+
+// ParseScope reads what String wrote; anything else is ErrInvalid.
+func ParseScope(text string) (Scope, error) {
+	for s := ScopeOffice; s <= ScopeBoth; s++ {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("reading a scope: %w", ErrInvalid)
+}
+
+// State says what has become of an account.
+type State uint8
+
+// The states. Their values are stored. Nobody signs in to an account that isn't
+// active. Mail still comes to a suspended one; one that was removed has no
+// address. What was sealed for either stays where it is.
+const (
+	Active State = iota
+	Suspended
+	Removed
+)
+
 // Account is a person who can sign in and has a mailbox.
 type Account struct {
 	ID        int64
 	Name      string // as the person writes it
+	SignIn    string // the name to sign in with, without an "@"; "" at Add stands for the local part of Address
 	Address   string // in lower case, the domain in its own script
 	Class     Class  // of Address
 	Pseudonym string // 32 hex digits, random, never changed: its name in the register
 	Role      Role
+	State     State
+	Fresh     bool // the password was chosen by somebody else, and should be changed
 	Created   time.Time
 	Language  string // a language tag, or "" for the office's own
+	Digits    string // which digits pages show, or "" for those of the language
 }
+
+// Options says what more a directory can do.
+type Options struct {
+	// Key is a key of the office, the same at every opening. It seals second
+	// factors and keys the hashes of app passwords; without it (all zero) there
+	// are neither, nor passkeys.
+	Key [32]byte
+	// Site is where people sign in by passkey; without one nobody can.
+	Site Site
+	// HashMemory is how much memory hashing a password takes, in KiB; 0 means
+	// 64 MiB. Less is for tests alone: it makes stolen hashes cheap to guess from.
+	HashMemory uint32
+}
+
+// Site is a web site in the words of WebAuthn.
+type Site struct {
+	ID      string   // the relying party: the host, or a domain above it, that passkeys are bound to for ever
+	Name    string   // for people to read
+	Origins []string // such as "https://mail.diwan.example"
+}
+
+// ErrNoKey is returned for what needs Options that weren't given to Open.
+var ErrNoKey = errors.New("the directory was opened without what that needs")
 
 // People is the directory of an office. It is safe for concurrent use.
 type People struct {
@@ -115,53 +204,61 @@ type People struct {
 	now     func() time.Time
 	cost    cost
 	hashing chan struct{} // a token for each password being hashed
+	process int64         // names this process among those that tell events
+	keys    keys
+	site    *webauthn.WebAuthn // nil without Options.Site
+	stale   *guesses
 }
 
-// Open migrates the tables and returns the directory in d.
-func Open(ctx context.Context, d *db.DB) (*People, error) {
+// Open migrates the tables and returns the directory in d, with the first of the
+// options, if any.
+func Open(ctx context.Context, d *db.DB, options ...Options) (*People, error) {
 	if err := d.Migrate(ctx, "people", migrations); err != nil {
 		return nil, err
 	}
-	return &People{db: d, now: time.Now, cost: standard, hashing: make(chan struct{}, hashesAtOnce)}, nil
+	p := &People{db: d, now: time.Now, cost: standard, hashing: make(chan struct{}, hashesAtOnce),
+		process: rand2.Int64N(1 << 62), stale: newGuesses()}
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
+	}
+	p.keys = newKeys(o.Key)
+	if o.HashMemory != 0 {
+		p.cost.memory = max(o.HashMemory, minMemory)
+	}
+	var err error
+	if o.Site.ID != "" && p.keys.given {
+		p.site, err = newSite(o.Site)
+	}
+	return p, err
 }
 
-// AddDomain makes a domain one of the office's. Adding it again changes nothing.
-// A malformed one is ErrInvalid.
-func (p *People) AddDomain(ctx context.Context, name string) error {
-	domain, err := domainLabels(name)
-	if err != nil {
-		return fmt.Errorf("adding a domain: %w", err)
-	}
-	err = p.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("INSERT INTO domain (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", domain, p.now().UnixMicro())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("adding a domain: %w", err)
-	}
-	return nil
+// newPseudonym gives 32 random hex digits.
+func newPseudonym() string {
+	return hex.EncodeToString(random(16))
 }
 
-// Domains lists the office's domains as A-labels, in order.
-func (p *People) Domains(ctx context.Context) ([]string, error) {
-	var names []string
-	err := p.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.Each("SELECT name FROM domain ORDER BY name", nil, func(r db.Row) error {
-			names = append(names, "")
-			return r.Scan(&names[len(names)-1])
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing domains: %w", err)
-	}
-	return names, nil
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
 }
 
-// Add makes an account of a's Name, Address, Class ("" is Office), Role and
-// Language, and returns it complete. It returns ErrInvalid or ErrPassword for
+// Add makes an account of a's Name, SignIn, Address, Class ("" is Office), Role
+// and Language, and returns it complete. It returns ErrInvalid or ErrPassword for
 // what can't be, ErrForeign when the domain isn't the office's, and fs.ErrExist
-// when the address is taken.
+// when the address is taken, or the SignIn that was asked for.
 func (p *People) Add(ctx context.Context, a Account, password string) (Account, error) {
+	n, err := p.NewPassword(ctx, password)
+	if err != nil {
+		return Account{}, fmt.Errorf("adding an account: %w", err)
+	}
+	return p.AddWith(ctx, By{}, a, n)
+}
+
+// AddWith is Add with a password that was made before, and which somebody other
+// than its owner may have seen (a.Fresh says so).
+func (p *People) AddWith(ctx context.Context, by By, a Account, n *NewPassword) (Account, error) {
 	local, domain, err := normalise(a.Address)
 	if err == nil {
 		err = check(&a, local)
@@ -169,126 +266,53 @@ func (p *People) Add(ctx context.Context, a Account, password string) (Account, 
 	if err != nil {
 		return Account{}, fmt.Errorf("adding an account: %w", err)
 	}
-	hash, err := p.newHash(ctx, password)
-	if err != nil {
-		return Account{}, fmt.Errorf("adding an account: %w", err)
-	}
-	a.Address, a.Pseudonym = shown(local, domain), newPseudonym()
+	a.Address, a.Pseudonym, a.State = shown(local, domain), newPseudonym(), Active
 	a.Created = p.now().UTC().Truncate(time.Microsecond)
-	err = p.db.Write(ctx, func(tx *db.Tx) error { return insert(tx, &a, local, domain, hash) })
+	err = p.db.Write(ctx, func(tx *db.Tx) error {
+		if err := p.insert(tx, &a, local, domain, n.hash); err != nil {
+			return err
+		}
+		return p.owe(tx, Event{Kind: sijill.Key, Account: a.ID, Actor: by.Account,
+			Fields: Fields{What: "account", Did: "made"}, Detail: by.detail("")})
+	})
 	if err != nil {
 		return Account{}, fmt.Errorf("adding an account: %w", err)
 	}
 	return a, nil
 }
 
-func check(a *Account, local string) error {
-	if a.Class == "" {
-		a.Class = Office
-	}
-	switch {
-	case a.Name == "" || len(a.Name) > 200 || !utf8.ValidString(a.Name) || strings.ContainsFunc(a.Name, unicode.IsControl):
-		return fmt.Errorf("name: %w", ErrInvalid)
-	case len(local) > maxLocal || strings.ContainsFunc(local, refusedInLocal):
-		return fmt.Errorf("local part: %w", ErrInvalid)
-	case a.Class != Office && a.Class != Personal:
-		return fmt.Errorf("class: %w", ErrInvalid)
-	case a.Role&^allRoles != 0:
-		return fmt.Errorf("role: %w", ErrInvalid)
-	}
-	return checkLanguage(a.Language)
-}
-
-// checkLanguage looks at the form of a tag only: which languages there are is
-// known where pages are made.
-func checkLanguage(tag string) error {
-	strange := func(r rune) bool {
-		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	}
-	if len(tag) > 35 || strings.ContainsFunc(tag, strange) {
-		return fmt.Errorf("language: %w", ErrInvalid)
-	}
-	return nil
-}
-
-func newPseudonym() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-func insert(tx *db.Tx, a *Account, local, domain, hash string) error {
+func (p *People) insert(tx *db.Tx, a *Account, local, domain, hash string) error {
 	if err := ours(tx, domain); err != nil {
 		return err
 	}
+	err := free(tx, local, domain)
+	if err != nil {
+		return err
+	}
+	if a.SignIn, err = signInName(tx, a.SignIn, local); err != nil {
+		return err
+	}
+	a.ID, err = tx.Insert(`INSERT INTO account (name, sign_in, pseudonym, handle, role, language, digits, password, fresh, state, former, rooted, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
+		a.Name, a.SignIn, a.Pseudonym, random(16), a.Role, a.Language, a.Digits, hash, a.Fresh, a.Created.UnixMicro())
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec("INSERT INTO address (domain, local, account, class, name, signature, alias, sends, place) VALUES (?, ?, ?, ?, '', '', 0, 1, 1)",
+		domain, local, a.ID, a.Class)
+	return err
+}
+
+// free returns fs.ErrExist when somebody has an address.
+func free(tx *db.Tx, local, domain string) error {
 	_, err := find(tx, local, domain)
 	if err == nil {
 		return fs.ErrExist
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	a.ID, err = tx.Insert(`INSERT INTO account (name, pseudonym, role, language, password, created) VALUES (?, ?, ?, ?, ?, ?)`,
-		a.Name, a.Pseudonym, a.Role, a.Language, hash, a.Created.UnixMicro())
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec("INSERT INTO address (domain, local, account, class, place) VALUES (?, ?, ?, ?, 1)", domain, local, a.ID, a.Class)
-	return err
-}
-
-// ours returns ErrForeign unless the domain is one of the office's.
-func ours(tx *db.Tx, domain string) error {
-	var one int
-	err := tx.One("SELECT 1 FROM domain WHERE name = ?", []any{domain}, &one)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ErrForeign
+		return nil
 	}
 	return err
-}
-
-// SetLanguage sets the language of an account's pages. It returns fs.ErrNotExist
-// when there is no such account, ErrInvalid when it isn't a language tag.
-func (p *People) SetLanguage(ctx context.Context, account int64, tag string) error {
-	if err := checkLanguage(tag); err != nil {
-		return fmt.Errorf("setting a language: %w", err)
-	}
-	err := p.db.Write(ctx, func(tx *db.Tx) error {
-		return change(tx, "UPDATE account SET language = ? WHERE id = ?", tag, account)
-	})
-	if err != nil {
-		return fmt.Errorf("setting a language: %w", err)
-	}
-	return nil
-}
-
-// SetRole replaces the roles of an account. It returns fs.ErrNotExist when there
-// is no such account, and ErrLastOwner rather than leave none.
-func (p *People) SetRole(ctx context.Context, account int64, role Role) error {
-	if role&^allRoles != 0 {
-		return fmt.Errorf("setting roles: %w", ErrInvalid)
-	}
-	err := p.db.Write(ctx, func(tx *db.Tx) error {
-		owners := "SELECT count(*) FROM account WHERE role & 1 <> 0"
-		var before, after int
-		if err := tx.One(owners, nil, &before); err != nil {
-			return err
-		}
-		if err := change(tx, "UPDATE account SET role = ? WHERE id = ?", role, account); err != nil {
-			return err
-		}
-		if err := tx.One(owners, nil, &after); err != nil {
-			return err
-		}
-		if before > 0 && after == 0 {
-			return ErrLastOwner
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("setting roles: %w", err)
-	}
-	return nil
 }
 
 // change runs an update that must find its row.

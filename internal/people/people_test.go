@@ -15,14 +15,16 @@ import (
 // scripts, and passwords that cost little.
 type office struct {
 	*People
-	t     *testing.T
+	t     testing.TB
 	clock time.Time
 	path  string
 }
 
 const secret = "a correct horse"
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T) *office { return newFuzzOffice(t) }
+
+func newFuzzOffice(t testing.TB) *office {
 	t.Helper()
 	o := &office{t: t, clock: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "office.db")}
 	o.open()
@@ -40,10 +42,21 @@ func (o *office) open() {
 
 func (o *office) another() *People {
 	o.t.Helper()
+	return o.openWith(Options{Key: [32]byte{8}, Site: Site{ID: "mail.diwan.example", Name: "Diwan", Origins: []string{"https://mail.diwan.example"}}})
+}
+
+// without opens the directory without options.
+func (o *office) without() *People {
+	o.t.Helper()
+	return o.openWith(Options{})
+}
+
+func (o *office) openWith(opts Options) *People {
+	o.t.Helper()
 	d, err := db.OpenSQLite(o.t.Context(), o.path, db.Options{Key: [32]byte{7}})
 	o.must(err)
 	o.t.Cleanup(func() { d.Close() })
-	p, err := Open(o.t.Context(), d)
+	p, err := Open(o.t.Context(), d, opts)
 	o.must(err)
 	p.now = func() time.Time { return o.clock }
 	p.cost = cost{memory: 64, passes: 1, lanes: 1}

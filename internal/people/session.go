@@ -2,15 +2,14 @@ package people
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
 )
 
@@ -20,7 +19,7 @@ const (
 	// SessionLife is how long a session lasts in any case.
 	SessionLife = 7 * 24 * time.Hour
 
-	// touchEvery is how exactly we know when a session was last used: without
+	// touchEvery is how exactly we know when something was last used: without
 	// it every page would be a write.
 	touchEvery = time.Minute
 )
@@ -29,38 +28,68 @@ const (
 type Session struct {
 	ID      int64
 	Account int64
-	Token   string // 43 characters, the secret of the cookie; only SignIn fills it in
+	Token   string // 43 characters, the secret of the cookie; only signing in fills it in
+	Scope   Scope
 	Network string // where it began: a /24 or /64
+	Agent   string // what the browser called itself then
 	Created time.Time
 	Used    time.Time // to the minute
+	Proven  time.Time // when the person last showed a credential
 }
 
 // SignIn begins a session. Its token is always new, and none that came with the
 // request is ever taken over; call SignOut for that one. It returns the errors of
 // Authenticate.
 func (p *People) SignIn(ctx context.Context, address, password string, from netip.Addr) (Session, error) {
-	var secret [32]byte
-	rand.Read(secret[:]) // never fails
-	now := p.now().UTC().Truncate(time.Microsecond)
-	s := Session{
-		Token:   base64.RawURLEncoding.EncodeToString(secret[:]),
-		Network: networkOf(from),
-		Created: now,
-		Used:    now,
-	}
-	_, err := p.authenticate(ctx, address, password, from, func(tx *db.Tx, account int64) (err error) {
-		if _, err := tx.Exec("DELETE FROM session WHERE NOT ("+alive+")", deadlines(now)...); err != nil {
-			return err
-		}
-		s.Account = account
-		s.ID, err = tx.Insert("INSERT INTO session (hash, account, network, created, used) VALUES (?, ?, ?, ?, ?)",
-			tokenHash(s.Token), account, s.Network, now.UnixMicro(), now.UnixMicro())
+	s, _, err := p.SignInWith(ctx, Credentials{Name: address, Password: password, From: from, Door: "web"})
+	return s, err
+}
+
+// SignInWith is SignIn with a second factor, and returns what the password gives.
+func (p *People) SignInWith(ctx context.Context, c Credentials) (Session, *Proof, error) {
+	var s Session
+	proof, err := p.authenticate(ctx, c, func(tx *db.Tx, proof *Proof) (err error) {
+		s, err = p.startSession(tx, proof, c.From, c.Agent)
 		return err
 	})
 	if err != nil {
-		return Session{}, err
+		return Session{}, nil, err
+	}
+	return s, proof, nil
+}
+
+// StartSession begins a session for whom a proof is of, as SignIn does.
+func (p *People) StartSession(ctx context.Context, proof *Proof, from netip.Addr, agent string) (s Session, err error) {
+	err = p.db.Write(ctx, func(tx *db.Tx) error {
+		if _, err := one(tx, "WHERE a.id = ? AND a.state = 0", proof.Account.ID); err != nil {
+			return err
+		}
+		s, err = p.startSession(tx, proof, from, agent)
+		return err
+	})
+	if err != nil {
+		return Session{}, fmt.Errorf("beginning a session: %w", err)
 	}
 	return s, nil
+}
+
+// startSession begins a session and notes the sign-in.
+func (p *People) startSession(tx *db.Tx, proof *Proof, from netip.Addr, agent string) (Session, error) {
+	now := p.now().UTC().Truncate(time.Microsecond)
+	s := Session{Account: proof.Account.ID, Token: encode64(random(32)), Scope: ScopeBoth,
+		Network: networkOf(from), Agent: agentForm(agent), Created: now, Used: now, Proven: now}
+	if _, err := tx.Exec("DELETE FROM session WHERE NOT ("+alive+")", deadlines(now)...); err != nil {
+		return s, err
+	}
+	var err error
+	at := now.UnixMicro()
+	s.ID, err = tx.Insert("INSERT INTO session (hash, account, scope, network, agent, created, used, proven) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		tokenHash(s.Token), s.Account, s.Scope, s.Network, s.Agent, at, at, at)
+	if err != nil {
+		return s, err
+	}
+	return s, p.owe(tx, Event{Kind: sijill.Login, Account: s.Account, Actor: s.Account,
+		Fields: Fields{What: "signed-in", Door: "web", By: proof.By}, Detail: Detail{Network: s.Network, Agent: s.Agent}})
 }
 
 // alive is the condition under which a session lasts; deadlines are its arguments.
@@ -80,25 +109,41 @@ func tokenHash(token string) []byte {
 // Session returns the account that a token is signed in to and notes that it was
 // used; fs.ErrNotExist when the session is over or never was.
 func (p *People) Session(ctx context.Context, token string) (Account, error) {
+	_, a, err := p.Resume(ctx, token)
+	return a, err
+}
+
+const sessionColumns = "SELECT id, account, scope, network, agent, created, used, proven FROM session "
+
+func scanSession(scan func(...any) error) (s Session, err error) {
+	var created, used, proven int64
+	err = scan(&s.ID, &s.Account, &s.Scope, &s.Network, &s.Agent, &created, &used, &proven)
+	s.Created, s.Used, s.Proven = time.UnixMicro(created).UTC(), time.UnixMicro(used).UTC(), time.UnixMicro(proven).UTC()
+	return s, err
+}
+
+// Resume is Session with what is known of the session itself.
+func (p *People) Resume(ctx context.Context, token string) (s Session, a Account, err error) {
 	now, hash := p.now(), tokenHash(token)
-	var a Account
-	var used int64
-	err := p.db.Read(ctx, func(tx *db.Tx) (err error) {
-		var account int64
+	err = p.db.Read(ctx, func(tx *db.Tx) (err error) {
 		args := append([]any{hash}, deadlines(now)...)
-		if err := tx.One("SELECT account, used FROM session WHERE hash = ? AND "+alive, args, &account, &used); err != nil {
+		s, err = scanSession(func(into ...any) error {
+			return tx.One(sessionColumns+"WHERE hash = ? AND "+alive, args, into...)
+		})
+		if err != nil {
 			return err
 		}
-		a, err = one(tx, "WHERE a.id = ? AND "+ownAddress, account)
+		a, err = one(tx, "WHERE a.id = ? AND a.state = 0", s.Account)
 		return err
 	})
-	if err == nil && now.Sub(time.UnixMicro(used)) >= touchEvery {
+	if err == nil && now.Sub(s.Used) >= touchEvery {
+		s.Used = now.UTC().Truncate(time.Microsecond)
 		err = p.touch(ctx, hash, now)
 	}
 	if err != nil {
-		return Account{}, fmt.Errorf("finding a session: %w", err)
+		return Session{}, Account{}, fmt.Errorf("finding a session: %w", err)
 	}
-	return a, nil
+	return s, a, nil
 }
 
 // touch notes that a session was used. Of its errors only the session's end
@@ -114,16 +159,45 @@ func (p *People) touch(ctx context.Context, hash []byte, now time.Time) error {
 	return nil
 }
 
+// Proved notes that the person of a session has shown a credential again;
+// fs.ErrNotExist when the session is over.
+func (p *People) Proved(ctx context.Context, session int64) error {
+	err := p.db.Write(ctx, func(tx *db.Tx) error {
+		return change(tx, "UPDATE session SET proven = ? WHERE id = ?", p.now().UnixMicro(), session)
+	})
+	if err != nil {
+		return fmt.Errorf("noting a proof: %w", err)
+	}
+	return nil
+}
+
+// Narrow takes classes away from what a session may see; none come back. It
+// returns ErrInvalid when nothing would be left, and fs.ErrNotExist when the
+// session is over.
+func (p *People) Narrow(ctx context.Context, session int64, scope Scope) error {
+	err := p.db.Write(ctx, func(tx *db.Tx) error {
+		var has Scope
+		if err := tx.One("SELECT scope FROM session WHERE id = ?", []any{session}, &has); err != nil {
+			return err
+		}
+		if has&scope == 0 {
+			return ErrInvalid
+		}
+		return change(tx, "UPDATE session SET scope = ? WHERE id = ?", has&scope, session)
+	})
+	if err != nil {
+		return fmt.Errorf("narrowing a session: %w", err)
+	}
+	return nil
+}
+
 // Sessions lists the live sessions of an account, the one used last first.
 func (p *People) Sessions(ctx context.Context, account int64) ([]Session, error) {
 	var list []Session
 	args := append([]any{account}, deadlines(p.now())...)
 	err := p.db.Read(ctx, func(tx *db.Tx) error {
-		return tx.Each("SELECT id, network, created, used FROM session WHERE account = ? AND "+alive+" ORDER BY used DESC, id DESC", args, func(r db.Row) error {
-			s := Session{Account: account}
-			var created, used int64
-			err := r.Scan(&s.ID, &s.Network, &created, &used)
-			s.Created, s.Used = time.UnixMicro(created).UTC(), time.UnixMicro(used).UTC()
+		return tx.Each(sessionColumns+"WHERE account = ? AND "+alive+" ORDER BY used DESC, id DESC", args, func(r db.Row) error {
+			s, err := scanSession(r.Scan)
 			list = append(list, s)
 			return err
 		})
@@ -159,14 +233,19 @@ func (p *People) Revoke(ctx context.Context, account, session int64) error {
 
 // RevokeAll ends all sessions of an account.
 func (p *People) RevokeAll(ctx context.Context, account int64) error {
-	err := p.db.Write(ctx, func(tx *db.Tx) error { return endSessions(tx, account) })
+	return p.RevokeOthers(ctx, account, 0)
+}
+
+// RevokeOthers ends all sessions of an account but one.
+func (p *People) RevokeOthers(ctx context.Context, account, keep int64) error {
+	err := p.db.Write(ctx, func(tx *db.Tx) error { return endSessions(tx, account, keep) })
 	if err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
 	}
 	return nil
 }
 
-func endSessions(tx *db.Tx, account int64) error {
-	_, err := tx.Exec("DELETE FROM session WHERE account = ?", account)
+func endSessions(tx *db.Tx, account, keep int64) error {
+	_, err := tx.Exec("DELETE FROM session WHERE account = ? AND id <> ?", account, keep)
 	return err
 }

@@ -1,7 +1,6 @@
 package people
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,18 +51,41 @@ func (l limit) wait(failures int) time.Duration {
 // subject is something whose failures are counted.
 type subject struct {
 	limit
-	key [32]byte
+	key     [32]byte
+	account int64 // whose name it is; 0 for a network, and for nobody's name
+	name    bool
+	reached int // failures, this attempt included; count says so
 }
 
-func addressSubject(address string) subject {
-	if local, domain, err := normalise(address); err == nil {
-		address = local + "@" + domain
+// subjects lists what an attempt counts towards: the network, and the name unless
+// the account is known to come from there.
+func (p *People) subjects(tx *db.Tx, name, network string, account int64) ([]subject, error) {
+	list := []subject{p.networkSubject(network)}
+	familiar, err := isFamiliar(tx, p.now(), account, network)
+	if err != nil || familiar {
+		return list, err
 	}
-	return subject{addressLimit, sha256.Sum256([]byte("address\n" + address))}
+	s := subject{limit: addressLimit, key: p.nameDigest(name), name: true, account: account}
+	sprayed, err := p.sprayed(tx)
+	if sprayed {
+		s.free = sprayedFree
+	}
+	return append(list, s), err
 }
 
-func networkSubject(network string) subject {
-	return subject{networkLimit, sha256.Sum256([]byte("network\n" + network))}
+func (p *People) networkSubject(network string) subject {
+	return subject{limit: networkLimit, key: [32]byte(mac(p.keys.digest, "network", network))}
+}
+
+// nameDigest stands for an address or a sign-in name, or for what was typed where
+// one belongs.
+func (p *People) nameDigest(name string) [32]byte {
+	if local, domain, err := normalise(name); err == nil {
+		name = local + "@" + domain
+	} else if form, err := signInForm(name); err == nil {
+		name = form
+	}
+	return [32]byte(mac(p.keys.digest, "name", name))
 }
 
 // networkOf is what counts as one network: a /24 of IPv4, a /64 of IPv6.
@@ -111,16 +133,19 @@ func mayTry(tx *db.Tx, now time.Time, subjects []subject) error {
 	return nil
 }
 
-// count adds one failure to each subject, and forgets what is forgiven.
+// count adds one failure to each subject, says in it how many that makes, and
+// forgets what is forgiven.
 func count(tx *db.Tx, now time.Time, subjects []subject) error {
 	if _, err := tx.Exec("DELETE FROM throttle WHERE last < ?", now.Add(-addressLimit.forget).UnixMicro()); err != nil {
 		return err
 	}
-	for _, s := range subjects {
+	for i := range subjects {
+		s := &subjects[i]
 		n, _, err := s.failures(tx, now)
 		if err != nil {
 			return err
 		}
+		s.reached = n + 1
 		if _, err := tx.Exec(`INSERT INTO throttle (subject, failures, last) VALUES (?, ?, ?) ON CONFLICT (subject)
 			DO UPDATE SET failures = excluded.failures, last = excluded.last`, s.key[:], n+1, now.UnixMicro()); err != nil {
 			return err
@@ -130,14 +155,23 @@ func count(tx *db.Tx, now time.Time, subjects []subject) error {
 }
 
 // takeBack undoes count after a success: for the network this attempt alone, for
-// the address all, since whoever knows the password may mistype it.
+// the name all, since whoever knows the password may mistype it.
 func takeBack(tx *db.Tx, subjects []subject) error {
 	for _, s := range subjects {
-		query := "UPDATE throttle SET failures = failures - 1 WHERE subject = ? AND failures > 0"
-		if s.limit == addressLimit {
-			query = "DELETE FROM throttle WHERE subject = ?"
+		if !s.name {
+			continue
 		}
-		if _, err := tx.Exec(query, s.key[:]); err != nil {
+		if _, err := tx.Exec("DELETE FROM throttle WHERE subject = ?", s.key[:]); err != nil {
+			return err
+		}
+	}
+	return takeBackOne(tx, subjects)
+}
+
+// takeBackOne undoes count for this attempt alone.
+func takeBackOne(tx *db.Tx, subjects []subject) error {
+	for _, s := range subjects {
+		if _, err := tx.Exec("UPDATE throttle SET failures = failures - 1 WHERE subject = ? AND failures > 0", s.key[:]); err != nil {
 			return err
 		}
 	}

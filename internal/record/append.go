@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +19,7 @@ type Draft struct {
 	Kind sijill.Kind
 	// Actor is the pseudonym of who acts, or the name of the door that does.
 	Actor string
-	// Holders are the accounts whose office compartments hold the message; for
+	// Holders are the accounts whose compartments hold the message; for
 	// an entry without a message, the accounts that it is about. One that is
 	// named twice counts once.
 	Holders []int64
@@ -56,6 +57,17 @@ type Receipt struct {
 	Already bool // Nothing was appended: the same content is there.
 }
 
+// group is what one call appends: all of it or nothing.
+type group struct {
+	jobs   []*job
+	answer chan answer
+}
+
+type answer struct {
+	receipts []Receipt
+	err      error
+}
+
 // job is a draft, sealed, on its way through the committer.
 type job struct {
 	draft    Draft
@@ -63,53 +75,74 @@ type job struct {
 	fields   json.RawMessage
 	sealed   *vault.Sealed // nil without content
 	once     digest        // zero unless draft.Once
-	answer   chan answer
-}
-
-type answer struct {
-	receipt Receipt
-	err     error
 }
 
 // Append seals a draft and returns when its entry is durable. It may be called
 // from any number of goroutines; their drafts are committed together. Sealing
 // runs in the caller's goroutine. After an error nothing was appended that
 // anybody was promised, and the register stays usable: errors.Is finds
-// syscall.ENOSPC when the disk is full. Errors: ErrBehind, ErrClosed, ctx's.
+// syscall.ENOSPC when the disk is full. Errors: ErrBehind, ErrClosed, ctx's, and
+// vault.ErrNoRoots for personal mail of an account that has no roots.
 func (r *Register) Append(ctx context.Context, d Draft) (Receipt, error) {
-	if err := r.Behind(); err != nil {
-		return Receipt{}, err
-	}
-	j, err := r.send(ctx, d)
+	receipts, err := r.AppendAll(ctx, []Draft{d})
 	if err != nil {
 		return Receipt{}, err
 	}
-	// From here the entry may become durable whatever the caller does, so
-	// that the answer is waited for: a sender who was cut off is told nothing.
-	a := <-j.answer
-	return a.receipt, a.err
+	return receipts[0], nil
 }
 
-// send seals a draft and hands it to the committer, who knows meanwhile that it
-// is coming.
-func (r *Register) send(ctx context.Context, d Draft) (*job, error) {
-	r.coming.Add(1)
-	defer r.coming.Add(-1)
-	j, err := r.prepare(ctx, d)
-	if err != nil {
+// AppendAll appends all of the drafts or none, one after the other in the
+// register: a message for an office and a personal recipient becomes two entries
+// at once. Receipts are in the order of the drafts. It is otherwise like Append;
+// more than 512 drafts are an error.
+func (r *Register) AppendAll(ctx context.Context, drafts []Draft) ([]Receipt, error) {
+	if err := r.Behind(); err != nil {
 		return nil, err
 	}
-	return j, r.enqueue(ctx, j)
+	if len(drafts) == 0 || len(drafts) > maxBatch {
+		return nil, fmt.Errorf("appending %d drafts at once: between 1 and %d are possible", len(drafts), maxBatch)
+	}
+	for {
+		g, err := r.send(ctx, drafts)
+		if err != nil {
+			return nil, err
+		}
+		// From here the entries may become durable whatever the caller does, so
+		// that the answer is waited for: a sender who was cut off is told nothing.
+		a := <-g.answer
+		if !errors.Is(a.err, errStale) {
+			return a.receipts, a.err
+		}
+	}
 }
 
-func (r *Register) enqueue(ctx context.Context, j *job) error {
+// errStale says that a personal message was sealed to roots that its holder has
+// just replaced. It is sealed anew.
+var errStale = errors.New("the holder has new roots")
+
+// send seals drafts and hands them to the committer, who knows meanwhile that
+// they are coming.
+func (r *Register) send(ctx context.Context, drafts []Draft) (*group, error) {
+	r.coming.Add(1)
+	defer r.coming.Add(-1)
+	g := &group{jobs: make([]*job, len(drafts)), answer: make(chan answer, 1)}
+	for i, d := range drafts {
+		var err error
+		if g.jobs[i], err = r.prepare(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return g, r.enqueue(ctx, g)
+}
+
+func (r *Register) enqueue(ctx context.Context, g *group) error {
 	r.sending.RLock()
 	defer r.sending.RUnlock()
 	if r.closed {
 		return ErrClosed
 	}
 	select {
-	case r.queue <- j:
+	case r.queue <- g:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -117,8 +150,11 @@ func (r *Register) enqueue(ctx context.Context, j *job) error {
 }
 
 func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
+	if d.Class == "" {
+		d.Class = sijill.Office
+	}
 	d.Holders = unique(d.Holders)
-	j := &job{draft: d, answer: make(chan answer, 1)}
+	j := &job{draft: d}
 	for _, a := range d.Holders {
 		p, err := r.holders.pseudonym(ctx, r.opts.Accounts, a)
 		if err != nil {
@@ -126,21 +162,15 @@ func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
 		}
 		j.accounts = append(j.accounts, p)
 	}
-	var err error
-	if j.fields, err = fields(d.Fields); err != nil {
+	if err := r.seal(ctx, j); err != nil {
 		return nil, err
 	}
-	envelope, msg, err := payload(d)
+	var err error
+	if j.fields, err = fields(d.Fields); err == nil {
+		j.fields, err = classed(j.fields, d.Class, j.sealed != nil)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if envelope != nil || msg != nil {
-		if j.sealed, err = r.opts.Vault.Seal(ctx, d.Holders, envelope, msg); err != nil {
-			return nil, fmt.Errorf("sealing: %w", err)
-		}
-		if d.Once {
-			j.once = r.digest(d.Holders[0], msg)
-		}
 	}
 	// Tried here, so that a draft that can't become an entry is refused alone
 	// and not with a whole batch. The time is as long at any time.
@@ -148,6 +178,22 @@ func (r *Register) prepare(ctx context.Context, d Draft) (*job, error) {
 		return nil, fmt.Errorf("encoding an entry: %w", err)
 	}
 	return j, nil
+}
+
+// seal seals what a draft has to seal.
+func (r *Register) seal(ctx context.Context, j *job) error {
+	d := j.draft
+	envelope, msg, err := payload(d)
+	if err != nil || envelope == nil && msg == nil {
+		return err
+	}
+	if j.sealed, err = r.opts.Vault.Seal(ctx, d.Class, d.Holders, envelope, msg); err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	if d.Once {
+		j.once = r.digest(d.Holders[0], d.Class, msg)
+	}
+	return nil
 }
 
 // unique drops what comes again: two addresses of a message may be one account's.

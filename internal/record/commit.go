@@ -23,18 +23,18 @@ const (
 // commitLoop is the one goroutine that appends. It takes whatever has queued.
 func (r *Register) commitLoop() {
 	defer close(r.stopped)
-	var spill *job
+	var spill *group
 	for {
-		j := spill
+		g := spill
 		spill = nil
-		if j == nil {
+		if g == nil {
 			var ok bool
-			if j, ok = <-r.queue; !ok {
+			if g, ok = <-r.queue; !ok {
 				return
 			}
 		}
-		var batch []*job
-		batch, spill = r.gather(j)
+		var batch []*group
+		batch, spill = r.gather(g)
 		r.commit(batch)
 	}
 }
@@ -46,28 +46,29 @@ const (
 	patience = 20 * time.Millisecond
 )
 
-// gather fills a batch with what waits or is about to come, and returns the job
+// gather fills a batch with what waits or is about to come, and returns the group
 // that did not fit.
-func (r *Register) gather(first *job) (batch []*job, spill *job) {
-	batch, bytes := []*job{first}, first.size()
-	patient, late := first.draft.Patient, (<-chan time.Time)(nil)
-	for len(batch) < maxBatch {
-		j := r.poll()
-		if j == nil && !patient && r.coming.Load() == 0 {
+func (r *Register) gather(first *group) (batch []*group, spill *group) {
+	batch, bytes, jobs := []*group{first}, first.size(), len(first.jobs)
+	patient, late := first.patient(), (<-chan time.Time)(nil)
+	for jobs < maxBatch {
+		g := r.poll()
+		if g == nil && !patient && r.coming.Load() == 0 {
 			return batch, nil
 		}
-		if j == nil {
+		if g == nil {
 			if late == nil {
 				late = time.After(waitFor(patient))
 			}
-			if j = r.next(late); j == nil {
+			if g = r.next(late); g == nil {
 				return batch, nil
 			}
 		}
-		if bytes += j.size(); bytes > maxBatchBytes {
-			return batch, j
+		bytes, jobs = bytes+g.size(), jobs+len(g.jobs)
+		if bytes > maxBatchBytes || jobs > maxBatch {
+			return batch, g
 		}
-		batch, patient = append(batch, j), patient && j.draft.Patient
+		batch, patient = append(batch, g), patient && g.patient()
 	}
 	return batch, nil
 }
@@ -79,46 +80,60 @@ func waitFor(patient bool) time.Duration {
 	return linger
 }
 
-// poll takes a job that waits, or nil. A closed queue gives nil.
-func (r *Register) poll() *job {
+// poll takes a group that waits, or nil. A closed queue gives nil.
+func (r *Register) poll() *group {
 	select {
-	case j := <-r.queue:
-		return j
+	case g := <-r.queue:
+		return g
 	default:
 		return nil
 	}
 }
 
-// next takes the next job that comes before late, or nil.
-func (r *Register) next(late <-chan time.Time) *job {
+// next takes the next group that comes before late, or nil.
+func (r *Register) next(late <-chan time.Time) *group {
 	select {
-	case j := <-r.queue:
-		return j
+	case g := <-r.queue:
+		return g
 	case <-late:
 		return nil
 	}
 }
 
-func (j *job) size() int {
-	if j.sealed == nil {
-		return 0
+func (g *group) size() (n int) {
+	for _, j := range g.jobs {
+		if j.sealed != nil {
+			n += len(j.sealed.Ciphertext)
+		}
 	}
-	return len(j.sealed.Ciphertext)
+	return n
+}
+
+func (g *group) patient() bool {
+	for _, j := range g.jobs {
+		if !j.draft.Patient {
+			return false
+		}
+	}
+	return true
 }
 
 // commit appends a batch and answers everyone in it.
-func (r *Register) commit(batch []*job) {
-	receipts, err := r.appendBatch(context.Background(), batch)
-	for i, j := range batch {
-		if err != nil {
-			j.answer <- answer{err: err}
-			continue
+func (r *Register) commit(batch []*group) {
+	b, err := r.appendBatch(context.Background(), batch)
+	for i, g := range batch {
+		switch {
+		case err != nil:
+			g.answer <- answer{err: err}
+		case b.refused[i] != nil:
+			g.answer <- answer{err: b.refused[i]}
+		default:
+			g.answer <- answer{receipts: b.receipts[i]}
 		}
-		j.answer <- answer{receipt: receipts[i]}
 	}
 }
 
-func (r *Register) appendBatch(ctx context.Context, batch []*job) ([]Receipt, error) {
+func (r *Register) appendBatch(ctx context.Context, batch []*group) (*batchWrite, error) {
 	release, err := r.turn.take()
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the turn to append: %w", err)
@@ -127,7 +142,7 @@ func (r *Register) appendBatch(ctx context.Context, batch []*job) ([]Receipt, er
 	if err := r.recover(ctx); err != nil {
 		return nil, err
 	}
-	b := &batchWrite{r: r, signer: r.signer, jobs: batch}
+	b := &batchWrite{r: r, signer: r.signer, groups: batch}
 	if err := r.opts.DB.Write(ctx, func(tx *db.Tx) error { return b.write(ctx, tx) }); err != nil {
 		return nil, fmt.Errorf("appending to the register: %w", err)
 	}
@@ -135,17 +150,19 @@ func (r *Register) appendBatch(ctx context.Context, batch []*job) ([]Receipt, er
 	r.remember(b)
 	r.advance(b.tree.size, b.note)
 	r.anchors.offer(b.note)
-	return b.receipts, nil
+	return b, nil
 }
 
 // batchWrite is one batch within its transaction.
 type batchWrite struct {
 	r        *Register
 	signer   *signer
-	jobs     []*job
-	fresh    []*job // Those that become entries, in order.
-	receipts []Receipt
-	first    int64 // Number of the first new entry.
+	groups   []*group
+	fresh    []*job      // Those that become entries, in order.
+	places   []place     // Of fresh in groups.
+	receipts [][]Receipt // As groups.
+	refused  []error     // Of groups of which nothing becomes an entry.
+	first    int64       // Number of the first new entry.
 	entries  []*sijill.Entry
 	refs     []blob.Ref // Of fresh; zero without a message.
 	tree     *tree
@@ -154,11 +171,14 @@ type batchWrite struct {
 	note     []byte
 }
 
+// place says which job of which group.
+type place struct{ group, job int }
+
 func (b *batchWrite) write(ctx context.Context, tx *db.Tx) error {
 	if err := b.start(tx); err != nil {
 		return err
 	}
-	if err := b.dropKnown(tx); err != nil {
+	if err := b.admit(tx); err != nil {
 		return err
 	}
 	if len(b.fresh) == 0 {
@@ -190,7 +210,7 @@ func (b *batchWrite) start(tx *db.Tx) error {
 			return err
 		}
 	}
-	b.first, b.receipts = h.size, make([]Receipt, len(b.jobs))
+	b.first = h.size
 	return nil
 }
 

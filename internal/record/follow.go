@@ -25,11 +25,15 @@ const (
 
 // gatherFor is how long a projection waits for more when an entry has arrived:
 // full-text indexing one message at a time costs four times as much. While much
-// arrives, it waits longer.
+// arrives, it waits longer. It doesn't wait for the first entry after a time of
+// quiet, nor, for vainFor, after it has waited in vain: who appends the next
+// message only when this one is placed would pay for every one of them.
 const (
 	gatherFor  = 40 * time.Millisecond
 	gatherMuch = 250 * time.Millisecond
-	much       = 32 // entries in one go
+	vainFor    = 2 * time.Second
+	some       = 8  // entries in one go: more may be expected, vain or not
+	much       = 32 // likewise: many more
 )
 
 // pollEvery is how often a follower looks for entries of other processes.
@@ -47,6 +51,8 @@ type Follower struct {
 	bulk  int           // How many entries a transaction takes at least; 0 means what there is.
 	ended chan struct{} // Closed when no more entries will come in bulk.
 	began int64         // The first entry that work took the last time.
+	done  time.Time     // When work ended the last time.
+	vain  time.Time     // When a pause ended in which nothing more came.
 }
 
 // Bulk makes a transaction of this follower take n entries or more, and wait for
@@ -218,11 +224,7 @@ func (f *Follower) wait(ctx context.Context) error {
 		}
 		select {
 		case <-moved:
-			pause := gatherFor
-			if low-f.began >= much {
-				pause = gatherMuch
-			}
-			if err := sleep(ctx, pause); err != nil {
+			if err := f.gather(ctx, low); err != nil {
 				return err
 			}
 		case <-time.After(pollEvery):
@@ -233,6 +235,27 @@ func (f *Follower) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// gather waits for more, where more can be expected, when the register has grown
+// beyond low.
+func (f *Follower) gather(ctx context.Context, low int64) error {
+	now, last := time.Now(), low-f.began
+	if now.Sub(f.done) > gatherFor || now.Sub(f.vain) < vainFor && last < some {
+		return nil
+	}
+	pause := gatherFor
+	if last >= much {
+		pause = gatherMuch
+	}
+	before, _ := f.r.Head()
+	if err := sleep(ctx, pause); err != nil {
+		return err
+	}
+	if after, _ := f.r.Head(); after == before {
+		f.vain = time.Now()
+	}
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -291,6 +314,7 @@ func (f *Follower) work(ctx context.Context) error {
 		return err
 	}
 	f.began = low
+	defer func() { f.done = time.Now() }()
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan *applied, 1)
 	seen := maps.Clone(next) // next moves on while batches are prepared.

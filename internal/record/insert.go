@@ -14,16 +14,26 @@ import (
 
 // insert writes the rows of a batch: entries, hashes, wrapped keys, head.
 func (b *batchWrite) insert(tx *db.Tx) error {
-	steps := []func(*db.Tx) error{b.insertEntries, b.insertHashes, b.insertKeys, b.insertContents, b.insertMarks, b.insertEnds, b.keepCheckpoint, b.moveHead}
+	steps := []func(*db.Tx) error{b.insertEntries, b.insertHashes, b.insertKeys, b.insertContents, b.insertMarks, b.insertEnds, b.keepCheckpoint, b.moveHead, b.runWith}
 	for _, step := range steps {
 		if err := step(tx); err != nil {
 			return err
 		}
 	}
-	for i, k := 0, 0; i < len(b.jobs) && k < len(b.fresh); i++ {
-		if b.jobs[i] == b.fresh[k] {
-			b.receipts[i] = Receipt{Entry: b.first + int64(k), Time: b.entries[k].Time}
-			k++
+	for k, at := range b.places {
+		b.receipts[at.group][at.job] = Receipt{Entry: b.first + int64(k), Time: b.entries[k].Time}
+	}
+	return nil
+}
+
+// runWith runs what drafts want done in their entries' transaction.
+func (b *batchWrite) runWith(tx *db.Tx) error {
+	for i, j := range b.fresh {
+		if j.draft.With == nil {
+			continue
+		}
+		if err := j.draft.With(tx, b.first+int64(i)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -58,18 +68,23 @@ func (b *batchWrite) insertHashes(tx *db.Tx) error {
 }
 
 func (b *batchWrite) insertKeys(tx *db.Tx) error {
-	var keys []vault.MessageKey
+	var args []any
+	var personal []vault.MessageKey
 	for i, j := range b.fresh {
-		if j.sealed != nil {
-			for _, k := range j.sealed.Keys {
-				k.Entry = b.first + int64(i)
-				keys = append(keys, k)
+		if j.sealed == nil {
+			continue
+		}
+		for _, k := range j.sealed.Keys {
+			k.Entry = b.first + int64(i)
+			if k.Personal() {
+				personal = append(personal, k)
+				continue
 			}
+			args = append(args, k.Entry, k.Compartment, k.Wrapped)
 		}
 	}
-	args := make([]any, 0, 3*len(keys))
-	for _, k := range keys {
-		args = append(args, k.Entry, k.Compartment, k.Wrapped)
+	if err := vault.InsertPersonal(tx, personal); err != nil {
+		return err
 	}
 	return insertRows(tx, vault.KeysTable, 3, args)
 }

@@ -31,7 +31,7 @@ type Item struct {
 // NewItem makes an item whose content is opened at most once, when first asked
 // for. open may be nil for an entry without a message.
 func NewItem(index int64, e *sijill.Entry, holders []int64, open func() (*Content, error)) *Item {
-	it := &Item{Index: index, Entry: e, Holders: holders}
+	it := &Item{Index: index, Entry: e, Holders: holders, Class: classOf(e)}
 	if open == nil {
 		open = func() (*Content, error) { return nil, fs.ErrNotExist }
 	}

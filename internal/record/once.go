@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"strings"
 
+	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/vault"
 )
 
 // digest tells contents apart that are captured once. It is keyed, so that the
@@ -18,49 +20,75 @@ type digest struct {
 }
 
 // digest of a message in the hands of an account: the same bytes in two
-// mailboxes are two records.
-func (r *Register) digest(account int64, msg []byte) digest {
+// mailboxes are two records, and so are they as office and as personal mail.
+func (r *Register) digest(account int64, class sijill.Class, msg []byte) digest {
 	key := r.opts.Vault.Derive("content")
 	sum := sha256.Sum256(msg)
 	m := hmac.New(sha256.New, key[:])
 	_ = binary.Write(m, binary.BigEndian, account)
 	m.Write(sum[:])
+	if class != sijill.Office {
+		m.Write([]byte(class))
+	}
 	b := m.Sum(nil)
 	return digest{int64(binary.BigEndian.Uint64(b) >> 1), int64(binary.BigEndian.Uint64(b[8:]))}
 }
 
-// dropKnown answers the jobs whose content is in the register already, or
-// earlier in the batch, and leaves the others in fresh.
-func (b *batchWrite) dropKnown(tx *db.Tx) error {
+// admit decides what becomes an entry: it refuses groups whose personal mail was
+// sealed to roots of yesterday, answers the jobs whose content is in the register
+// already, or earlier in the batch, and leaves the others in fresh.
+func (b *batchWrite) admit(tx *db.Tx) error {
 	known, err := b.known(tx)
 	if err != nil {
 		return err
 	}
-	number := b.first
-	for i, j := range b.jobs {
-		if j.once == (digest{}) {
-			b.fresh = append(b.fresh, j)
-			number++
+	b.refused = make([]error, len(b.groups))
+	for g, group := range b.groups {
+		if b.refused[g], err = stale(tx, group); err != nil {
+			return err
+		}
+		b.receipts = append(b.receipts, make([]Receipt, len(group.jobs)))
+		if b.refused[g] != nil {
 			continue
 		}
-		if entry, ok := known[j.once]; ok {
-			b.receipts[i] = Receipt{Entry: entry, Already: true}
-			continue
+		for i, j := range group.jobs {
+			if entry, ok := known[j.once]; ok && j.once != (digest{}) {
+				b.receipts[g][i] = Receipt{Entry: entry, Already: true}
+				continue
+			}
+			known[j.once] = b.first + int64(len(b.fresh))
+			b.fresh, b.places = append(b.fresh, j), append(b.places, place{g, i})
 		}
-		known[j.once] = number
-		b.fresh = append(b.fresh, j)
-		number++
 	}
 	return nil
+}
+
+// stale refuses a group that must be sealed anew.
+func stale(tx *db.Tx, g *group) (refused, err error) {
+	for _, j := range g.jobs {
+		if j.sealed == nil || j.draft.Class != sijill.Personal {
+			continue
+		}
+		old, err := vault.Stale(tx, j.sealed.Keys[0])
+		if err != nil {
+			return nil, err
+		}
+		if old {
+			return errStale, nil
+		}
+	}
+	return nil, nil
 }
 
 // known looks up the digests of a batch, many at a time.
 func (b *batchWrite) known(tx *db.Tx) (map[digest]int64, error) {
 	known := map[digest]int64{}
 	var args []any
-	for _, j := range b.jobs {
-		if j.once != (digest{}) {
-			args = append(args, j.once.number)
+	for _, g := range b.groups {
+		for _, j := range g.jobs {
+			if j.once != (digest{}) {
+				args = append(args, j.once.number)
+			}
 		}
 	}
 	for len(args) > 0 {

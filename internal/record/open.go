@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"sijill"
 	"sijill/internal/blob"
@@ -65,25 +67,110 @@ func read(tx *db.Tx, first int64, n int) ([]row, error) {
 	return rows, nil
 }
 
-// Item reads one entry. It returns an error that wraps fs.ErrNotExist when the
-// register has no entry of that number.
+// Item reads one entry. Its content opens if the server's key opens it. It
+// returns an error that wraps fs.ErrNotExist when the register has no entry of
+// that number.
 func (r *Register) Item(ctx context.Context, number int64) (*Item, error) {
+	e, err := r.row(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return r.item(ctx, e, nil)
+}
+
+// ItemFor reads one entry for somebody who is there: its content opens with the
+// server's key or with his ring, whose account must hold the entry. The error
+// wraps fs.ErrNotExist when it doesn't, as when there is no such entry. A nil
+// ring opens what the server can.
+func (r *Register) ItemFor(ctx context.Context, number int64, ring *vault.Ring) (*Item, error) {
+	e, err := r.row(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	it, err := r.item(ctx, e, ring)
+	if err != nil {
+		return nil, err
+	}
+	if ring != nil && !slices.Contains(it.Holders, ring.Account()) {
+		return nil, fmt.Errorf("entry %d is not held by the ring's account: %w", number, fs.ErrNotExist)
+	}
+	return it, nil
+}
+
+// ItemsFor reads entries like ItemFor, at most 1,000 at once, in one go. Those
+// that aren't there, or that the ring's account doesn't hold, are left out.
+func (r *Register) ItemsFor(ctx context.Context, numbers []int64, ring *vault.Ring) ([]*Item, error) {
+	var rows []row
+	err := r.opts.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = readSome(tx, numbers)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var items []*Item
+	for _, e := range rows {
+		it, err := r.item(ctx, e, ring)
+		if err != nil {
+			return nil, err
+		}
+		if ring == nil || slices.Contains(it.Holders, ring.Account()) {
+			items = append(items, it)
+		}
+	}
+	return items, nil
+}
+
+// row reads the row of one entry.
+func (r *Register) row(ctx context.Context, number int64) (row, error) {
 	var rows []row
 	err := r.opts.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		rows, err = read(tx, number, 1)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return row{}, err
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("entry %d: %w", number, fs.ErrNotExist)
+		return row{}, fmt.Errorf("entry %d: %w", number, fs.ErrNotExist)
 	}
-	return r.item(ctx, rows[0])
+	return rows[0], nil
+}
+
+// readSome reads entries by number, in order.
+func readSome(tx *db.Tx, numbers []int64) (rows []row, err error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	if len(numbers) > followBatch {
+		return nil, fmt.Errorf("reading %d entries at once: at most %d are possible", len(numbers), followBatch)
+	}
+	args := make([]any, len(numbers))
+	for i, n := range numbers {
+		args[i] = n
+	}
+	at := map[int64]int{}
+	err = tx.Each("SELECT number, compact, segment, at, length FROM entry WHERE number IN (?"+strings.Repeat(", ?", len(args)-1)+") ORDER BY number",
+		args, func(r db.Row) error {
+			e, err := scanRow(r)
+			at[e.number] = len(rows)
+			rows = append(rows, e)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("reading entries: %w", err)
+	}
+	keys, err := vault.KeysOf(tx, numbers)
+	for _, k := range keys {
+		if i, ok := at[k.Entry]; ok {
+			rows[i].keys = append(rows[i].keys, k)
+		}
+	}
+	return rows, err
 }
 
 // item makes an Item of a row; its content is opened when asked for.
-func (r *Register) item(ctx context.Context, e row) (*Item, error) {
+func (r *Register) item(ctx context.Context, e row, ring *vault.Ring) (*Item, error) {
 	entry := e.entry
 	var accounts []int64
 	for _, p := range entry.Accounts {
@@ -99,14 +186,14 @@ func (r *Register) item(ctx context.Context, e row) (*Item, error) {
 	if entry.Message == nil {
 		return NewItem(e.number, entry, accounts, nil), nil
 	}
-	return NewItem(e.number, entry, accounts, func() (*Content, error) { return r.content(ctx, e, entry) }), nil
+	return NewItem(e.number, entry, accounts, func() (*Content, error) { return r.content(ctx, e, ring) }), nil
 }
 
-func (r *Register) content(ctx context.Context, e row, entry *sijill.Entry) (*Content, error) {
+func (r *Register) content(ctx context.Context, e row, ring *vault.Ring) (*Content, error) {
 	if c := r.recent.take(e.number); c != nil {
 		return c, nil
 	}
-	o, err := r.unseal(ctx, e, entry)
+	o, err := r.unseal(ctx, e, ring)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +206,7 @@ func (r *Register) content(ctx context.Context, e row, entry *sijill.Entry) (*Co
 
 // unseal reads the ciphertext of an entry and opens it. The vault checks the
 // commitment again.
-func (r *Register) unseal(ctx context.Context, e row, entry *sijill.Entry) (*vault.Opened, error) {
+func (r *Register) unseal(ctx context.Context, e row, ring *vault.Ring) (*vault.Opened, error) {
 	f, err := r.opts.Blobs.Read(ctx, e.ref)
 	if errors.Is(err, fs.ErrNotExist) { // Not "closed to the server": it should be there.
 		return nil, fmt.Errorf("entry %d: segment %d is missing: %w", e.number, e.ref.Segment, blob.ErrDamaged)
@@ -127,10 +214,10 @@ func (r *Register) unseal(ctx context.Context, e row, entry *sijill.Entry) (*vau
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: reading the sealed message: %w", e.number, err)
 	}
-	if f.ID != entry.Message.ID {
+	if f.ID != e.entry.Message.ID {
 		return nil, fmt.Errorf("entry %d: another message is where its own should be: %w", e.number, blob.ErrDamaged)
 	}
-	o, err := r.opts.Vault.Open(ctx, e.keys, entry.Message, f.Data)
+	o, err := r.opts.Vault.Open(ctx, ring, e.keys, e.entry.Message, f.Data)
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", e.number, err)
 	}

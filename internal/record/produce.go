@@ -76,7 +76,7 @@ func (f *Follower) batch(ctx context.Context, low, size int64, next map[string]i
 	rows = within(rows, followBytes)
 	b.next = low + int64(len(rows))
 	for _, e := range rows {
-		it, err := f.r.item(ctx, e)
+		it, err := f.r.item(ctx, e, nil)
 		if err != nil {
 			b.err = err
 			return b

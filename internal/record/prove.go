@@ -10,6 +10,7 @@ import (
 
 	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/vault"
 )
 
 // Proof proves an entry against the newest checkpoint. For an entry with a
@@ -17,6 +18,18 @@ import (
 // message to whoever has that too; withEnvelope adds what was known about the
 // message. Errors wrap fs.ErrNotExist for a number that is not there yet.
 func (r *Register) Proof(ctx context.Context, number int64, withEnvelope bool) (*sijill.Proof, error) {
+	return r.ProofFor(ctx, number, withEnvelope, nil)
+}
+
+// ProofFor is Proof for somebody who is there: the seed is that of a message
+// which the server's key or his ring opens. A ring whose account doesn't hold
+// the entry is fs.ErrNotExist. A nil ring opens what the server can.
+func (r *Register) ProofFor(ctx context.Context, number int64, withEnvelope bool, ring *vault.Ring) (*sijill.Proof, error) {
+	if ring != nil {
+		if _, err := r.ItemFor(ctx, number, ring); err != nil {
+			return nil, fmt.Errorf("proving: %w", err)
+		}
+	}
 	p := &sijill.Proof{Index: number}
 	var e row
 	err := r.opts.DB.Read(ctx, func(tx *db.Tx) error {
@@ -44,17 +57,17 @@ func (r *Register) Proof(ctx context.Context, number int64, withEnvelope bool) (
 	if err != nil {
 		return nil, fmt.Errorf("proving: %w", err)
 	}
-	if err := r.disclose(ctx, p, e, withEnvelope); err != nil {
+	if err := r.disclose(ctx, p, e, withEnvelope, ring); err != nil {
 		return nil, fmt.Errorf("proving: %w", err)
 	}
 	return p, nil
 }
 
-func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnvelope bool) error {
+func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnvelope bool, ring *vault.Ring) error {
 	if e.entry.Message == nil {
 		return nil
 	}
-	o, err := r.unseal(ctx, e, e.entry)
+	o, err := r.unseal(ctx, e, ring)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Closed to the server: that it is in the register can be proven all the same.
 	}

@@ -1,6 +1,10 @@
 package record
 
-import "sync"
+import (
+	"sync"
+
+	"sijill"
+)
 
 // recentBytes is how much office mail is kept in memory after it was sealed, so
 // that the projections, which come a moment later, need not open it again.
@@ -49,10 +53,11 @@ func (r *recent) drop(entry int64) {
 
 func cost(c *Content) int { return len(c.Message) + 1024 }
 
-// remember keeps the contents of a batch that has just become durable.
+// remember keeps the contents of a batch that has just become durable; personal
+// mail never.
 func (r *Register) remember(b *batchWrite) {
 	for i, j := range b.fresh {
-		if c := j.draft.Content; c != nil {
+		if c := j.draft.Content; c != nil && j.draft.Class == sijill.Office {
 			r.recent.put(b.first+int64(i), c)
 		}
 	}

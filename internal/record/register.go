@@ -77,7 +77,7 @@ type Register struct {
 	turn   *turn
 	recent *recent
 
-	queue   chan *job
+	queue   chan *group
 	coming  atomic.Int64 // Drafts that are being sealed.
 	stopped chan struct{}
 	stop    sync.Once
@@ -139,7 +139,7 @@ func Open(ctx context.Context, opts Options) (*Register, error) {
 	}
 	r := &Register{
 		opts: opts, recent: newRecent(recentBytes),
-		queue: make(chan *job, maxBatch), stopped: make(chan struct{}), moved: make(chan struct{}),
+		queue: make(chan *group, maxBatch), stopped: make(chan struct{}), moved: make(chan struct{}),
 	}
 	if err := r.load(ctx); err != nil {
 		return nil, err

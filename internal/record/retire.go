@@ -90,11 +90,11 @@ func (r *Register) retire(tx *db.Tx, next *signer, last sijill.Checkpoint) error
 	if err != nil {
 		return err
 	}
-	b := &batchWrite{r: r, signer: r.signer, jobs: []*job{j}}
+	b := &batchWrite{r: r, signer: r.signer, groups: []*group{{jobs: []*job{j}}}}
 	if err := b.start(tx); err != nil {
 		return err
 	}
-	if err := b.dropKnown(tx); err != nil {
+	if err := b.admit(tx); err != nil {
 		return err
 	}
 	if err := b.grow(tx.Now); err != nil {

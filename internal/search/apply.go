@@ -18,7 +18,7 @@ import (
 type document struct {
 	*draft
 	entry, row, doc int64
-	places          []mailbox.Placement
+	holders         []int64
 }
 
 const insertText = `INSERT INTO search_text (rowid, body, subject, sender, rcpt, cc, filename, tag)
@@ -72,14 +72,14 @@ func documents(tx *db.Tx, items []*record.Item, prepared []any) ([]*document, er
 		d.row = rowOf[d.entry]
 		rows = append(rows, d.row)
 	}
-	places, err := mailbox.FoldersOf(tx, rows)
+	holders, err := mailbox.HoldersOf(tx, rows)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range docs {
-		d.places = places[d.row]
+		d.holders = holders[d.row]
 	}
-	docs = slices.DeleteFunc(docs, func(d *document) bool { return len(d.places) == 0 })
+	docs = slices.DeleteFunc(docs, func(d *document) bool { return len(d.holders) == 0 })
 	slices.SortFunc(docs, func(a, b *document) int { return cmp.Compare(a.row, b.row) })
 	return docs, nil
 }
@@ -141,12 +141,12 @@ func (r *run) skip(doc int64) int64 {
 func noteHolders(tx *db.Tx, docs []*document) error {
 	seen := map[int64]bool{}
 	for _, d := range docs {
-		for _, p := range d.places {
-			if seen[p.Account] {
+		for _, account := range d.holders {
+			if seen[account] {
 				continue
 			}
-			seen[p.Account] = true
-			if _, err := tx.Exec("INSERT INTO search_holder (account) VALUES (?) ON CONFLICT (account) DO NOTHING", p.Account); err != nil {
+			seen[account] = true
+			if _, err := tx.Exec("INSERT INTO search_holder (account) VALUES (?) ON CONFLICT (account) DO NOTHING", account); err != nil {
 				return err
 			}
 		}
@@ -183,14 +183,9 @@ func nextFree(tx *db.Tx, doc int64) (int64, error) {
 // are no error. Their words stay in the encrypted file until the engine merges
 // the segments they are in, or Purge does.
 func (s *Search) Remove(_ context.Context, tx *db.Tx, rows []int64) error {
-	var spill int64
-	if err := tx.One("SELECT seconds FROM search_spill", nil, &spill); err != nil {
-		return fmt.Errorf("removing from the index: %w", err)
-	}
 	for _, row := range rows {
 		var doc int64
-		err := tx.One("SELECT doc FROM search_doc WHERE doc BETWEEN ? AND ? AND row = ?",
-			[]any{dateOf(row), dateOf(row) + spill, row}, &doc)
+		err := tx.One("SELECT doc FROM search_doc WHERE row = ?", []any{row}, &doc)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -233,11 +228,12 @@ func (s *Search) Reset(_ context.Context, tx *db.Tx) error {
 }
 
 // tags are terms that no text gives, since they begin with "=": who holds a
-// message, where it lies for them, and what it has.
+// message, and what it has. Where it lies and whether it was read are no tags,
+// so that moving it costs the index nothing.
 func (d *document) tags() string {
 	var out []string
-	for _, p := range d.places {
-		out = append(out, accountTag(p.Account), folderTag(p.Folder))
+	for _, account := range d.holders {
+		out = append(out, accountTag(account))
 	}
 	if d.attachments {
 		out = append(out, attachmentTag)
@@ -256,5 +252,4 @@ const (
 )
 
 func accountTag(id int64) string { return fmt.Sprintf("=a%d", id) }
-func folderTag(id int64) string  { return fmt.Sprintf("=f%d", id) }
 func sizeTag(log2 int) string    { return fmt.Sprintf("=s%d", log2) }

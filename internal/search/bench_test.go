@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -16,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/mailbox"
 	"sijill/internal/message"
 	"sijill/internal/record"
 )
@@ -146,19 +149,29 @@ func kinds(rare, common []string) map[string]func(i int) string {
 	r := func(i int) string { return rare[i%len(rare)] }
 	c := func(i int) string { return common[i%len(common)] }
 	return map[string]func(i int) string{
-		"rare":           r,
-		"common":         c,
-		"and":            func(i int) string { return c(i) + " " + c(i*7+3) },
-		"or":             func(i int) string { return c(i) + " OR " + r(i) },
-		"not":            func(i int) string { return c(i) + " -" + c(i*7+3) },
-		"phrase":         func(i int) string { return phrases[i%len(phrases)] },
-		"from+word":      func(i int) string { return "from:" + senders[i%len(senders)] + " " + c(i) },
-		"dates":          func(i int) string { return fmt.Sprintf("after:2000-%02d before:2001-%02d", i%12+1, i%12+1) },
-		"dates+word":     func(i int) string { return fmt.Sprintf("on:2001-%02d %s", i%12+1, c(i)) },
-		"has:attachment": func(i int) string { return "has:attachment " + []string{"", c(i)}[i%2] },
-		"larger":         func(i int) string { return fmt.Sprintf("larger:%dk", 20+i) },
-		"prefix":         func(i int) string { return string([]rune(c(i))[:3]) + "*" },
-		"negative":       func(i int) string { return "-" + c(i) },
+		"rare":            r,
+		"common":          c,
+		"and":             func(i int) string { return c(i) + " " + c(i*7+3) },
+		"or":              func(i int) string { return c(i) + " OR " + r(i) },
+		"not":             func(i int) string { return c(i) + " -" + c(i*7+3) },
+		"phrase":          func(i int) string { return phrases[i%len(phrases)] },
+		"from+word":       func(i int) string { return "from:" + senders[i%len(senders)] + " " + c(i) },
+		"dates":           func(i int) string { return fmt.Sprintf("after:2000-%02d before:2001-%02d", i%12+1, i%12+1) },
+		"dates+word":      func(i int) string { return fmt.Sprintf("on:2001-%02d %s", i%12+1, c(i)) },
+		"has:attachment":  func(i int) string { return "has:attachment " + []string{"", c(i)}[i%2] },
+		"larger":          func(i int) string { return fmt.Sprintf("larger:%dk", 20+i) },
+		"prefix":          func(i int) string { return string([]rune(c(i))[:3]) + "*" },
+		"negative":        func(i int) string { return "-" + c(i) },
+		"in:inbox+word":   func(i int) string { return "in:Inbox " + c(i) },
+		"in:tenth":        func(i int) string { return "in:Tenth" },
+		"in:tenth+word":   func(i int) string { return "in:Tenth " + c(i) },
+		"in:small":        func(i int) string { return "in:Small" },
+		"in:small+word":   func(i int) string { return "in:Small " + c(i) },
+		"is:unread":       func(i int) string { return "is:unread" },
+		"is:unread+word":  func(i int) string { return "is:unread " + c(i) },
+		"is:flagged":      func(i int) string { return "is:flagged" },
+		"is:flagged+word": func(i int) string { return "is:flagged " + c(i) },
+		"in:+is:":         func(i int) string { return "in:Tenth is:read" },
 	}
 }
 
@@ -167,6 +180,75 @@ var (
 		`"power plant"`, `"as soon as possible"`, `"state department"`, `"foreign minister"`, `"الشرق الاوسط"`, `"رئيس الوزراء"`}
 	senders = []string{"enron.com", "kay", "jeff", "vince", "kernel.org", "linux", "john", "mark", "synthetic", "sara"}
 )
+
+// arrange puts messages into folders and flags them: a tenth is in one folder,
+// sixty in another, a twentieth unread, 500 flagged.
+func (o *office) arrange() {
+	ctx := context.Background()
+	must := func(err error) {
+		if err != nil {
+			o.tb.Fatal(err)
+		}
+	}
+	folders, err := o.mail.Folders(ctx, 1)
+	must(err)
+	inbox := folders[0].ID
+	places, err := o.mail.Places(ctx, 1, inbox, 0, math.MaxInt64)
+	must(err)
+	pick := func(every int) (uids []int64) {
+		for i, p := range places {
+			if i%every == 0 {
+				uids = append(uids, p.UID)
+			}
+		}
+		return uids
+	}
+	var all []int64
+	for _, p := range places {
+		all = append(all, p.UID)
+	}
+	for name, every := range map[string]int{"Tenth": 10, "Small": len(places) / 60} {
+		f, err := o.mail.CreateFolder(ctx, 1, sijill.Office, name)
+		must(err)
+		_, err = o.mail.Copy(ctx, 1, inbox, pick(every), f.ID)
+		must(err)
+		copied, err := o.mail.Places(ctx, 1, f.ID, 0, math.MaxInt64)
+		must(err)
+		var uids []int64
+		for _, p := range copied {
+			uids = append(uids, p.UID)
+		}
+		_, err = o.mail.Flag(ctx, 1, f.ID, uids, mailbox.Add, mailbox.FlagSeen, nil)
+		must(err)
+	}
+	_, err = o.mail.Flag(ctx, 1, inbox, all, mailbox.Add, mailbox.FlagSeen, nil)
+	must(err)
+	_, err = o.mail.Flag(ctx, 1, inbox, pick(20), mailbox.Remove, mailbox.FlagSeen, nil)
+	must(err)
+	_, err = o.mail.Flag(ctx, 1, inbox, pick(len(places)/500), mailbox.Add, mailbox.FlagFlagged, nil)
+	must(err)
+}
+
+// BenchmarkEntries finds all messages with a common word, as IMAP wants them.
+func BenchmarkEntries(b *testing.B) {
+	o := newOffice(b)
+	for _, name := range collections {
+		o.index(messages(b, name), false)
+	}
+	for _, q := range []string{"the", "please", "from:enron.com", `"let me know"`} {
+		b.Run(q, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				list, err := o.Entries(context.Background(), 1, q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				n = len(list)
+			}
+			b.ReportMetric(float64(n), "hits")
+		})
+	}
+}
 
 // vocabulary gives words of the index with few and with many documents.
 func (o *office) vocabulary() (rare, common []string) {
@@ -218,6 +300,7 @@ func benchmarkQuery(b *testing.B, shared bool) {
 		}
 		o.index(raw, shared)
 	}
+	o.arrange()
 	rare, common := o.vocabulary()
 	fmt.Fprintf(os.Stderr, "%d messages, %d MB, index %d MB; milliseconds on the clock p50 p95 (CPU p50 p95)\n%-16s %6s %26s %26s %26s\n",
 		len(o.items), size>>20, o.indexSize()>>20, "", "hits", "newest 50", "with snippets", "ranked")

@@ -3,6 +3,8 @@ package search
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +92,7 @@ func (s *Search) find(ctx context.Context, account int64, q *Query, o Options) (
 	result := &Result{}
 	var list []found
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		planner, err := newPlanner(tx, account, folders, s.clock().In(o.Location))
+		planner, err := s.newPlanner(tx, account, folders, s.clock().In(o.Location))
 		if err != nil {
 			return err
 		}
@@ -122,13 +124,13 @@ func (p *plan) run(tx *db.Tx, o Options, result *Result) (list []found, err erro
 	return list, err
 }
 
-// next is where the page after list begins: behind its last document or, among
+// next is where the page after list begins: behind its last message or, among
 // ranked ones, how many to pass over.
 func (p *plan) next(list []found, o Options) int64 {
 	if o.Rank && p.ranked {
 		return o.Before + int64(len(list))
 	}
-	return list[len(list)-1].doc
+	return list[len(list)-1].row
 }
 
 // tables joins documents only where conditions need it, in the order that lets
@@ -143,8 +145,9 @@ func (p *plan) tables() string {
 // where is the condition on documents from first to before end, with its
 // arguments.
 func (p *plan) where(first, end int64) (string, []any) {
-	conditions := append([]string{"t.search_text MATCH ?", "t.rowid >= ?", "t.rowid < ?"}, p.conditions...)
-	return strings.Join(conditions, " AND "), append([]any{p.match, first, end}, p.args...)
+	conditions, args := p.gathered()
+	conditions = slices.Concat([]string{"t.search_text MATCH ?", "t.rowid >= ?", "t.rowid < ?"}, conditions)
+	return strings.Join(conditions, " AND "), slices.Concat([]any{p.match, first, end}, args)
 }
 
 // walk is the beginning of a statement that walks over the newest documents of
@@ -156,22 +159,44 @@ func (p *plan) walk(end int64) (string, []any) {
 		` ORDER BY t.rowid DESC LIMIT ?) `, args
 }
 
+// walkFrom is a walk over the documents after those of earlier pages, which end
+// with the message that has the given row; 0 for the first page.
+func (p *plan) walkFrom(tx *db.Tx, row int64) (string, []any, error) {
+	switch {
+	case p.driven() && row > 0:
+		q, args := p.walkPlaces(row)
+		return q, args, nil
+	case p.driven():
+		q, args := p.walkPlaces(math.MaxInt64)
+		return q, args, nil
+	case row > 0:
+		doc, err := p.before(tx, row)
+		q, args := p.walk(min(p.end, doc))
+		return q, args, err
+	}
+	q, args := p.walk(p.end)
+	return q, args, nil
+}
+
 // newest finds one document more than o.Limit, newest first, and counts.
 func (p *plan) newest(tx *db.Tx, o Options, result *Result) ([]found, error) {
-	walk, args := p.walk(p.end)
+	walk, args, err := p.walkFrom(tx, 0)
 	length := max(o.CountTo, int64(o.Limit)) + 1
 	if o.Before > 0 { // Only the first page needs to see them all at once.
 		if err := p.count(tx, o, result); err != nil {
 			return nil, err
 		}
-		walk, args = p.walk(min(p.end, o.Before))
+		walk, args, err = p.walkFrom(tx, o.Before)
 		length = int64(o.Limit) + 1
+	}
+	if err != nil {
+		return nil, err
 	}
 	query := walk + `SELECT f.doc, r.row, (SELECT count(*) FROM h) FROM (SELECT doc FROM h LIMIT ?) AS f
 		CROSS JOIN search_doc AS r ON r.doc = f.doc`
 	var list []found
 	var walked int64
-	err := tx.Each(query, append(args, length, o.Limit+1), func(r db.Row) error {
+	err = tx.Each(query, append(args, length, o.Limit+1), func(r db.Row) error {
 		var f found
 		err := r.Scan(&f.doc, &f.row, &walked)
 		list = append(list, f)
@@ -222,7 +247,10 @@ func (p *plan) best(tx *db.Tx, o Options, result *Result) ([]found, error) {
 
 // count counts all documents of the query.
 func (p *plan) count(tx *db.Tx, o Options, result *Result) error {
-	walk, args := p.walk(p.end)
+	walk, args, err := p.walkFrom(tx, 0)
+	if err != nil {
+		return err
+	}
 	var walked int64
 	if err := tx.One(walk+"SELECT count(*) FROM h", append(args, o.CountTo+1), &walked); err != nil {
 		return err

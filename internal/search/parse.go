@@ -43,7 +43,7 @@ func Parse(q string) (*Query, error) {
 func (p *parser) wrong(offset, length int, code string) error {
 	e := &QueryError{Offset: offset, Length: length, Code: code}
 	switch code {
-	case CodeDate, CodeSize, CodeHas, CodePrefix:
+	case CodeDate, CodeSize, CodeHas, CodeIs, CodePrefix:
 		e.Arg = p.query[offset : offset+length]
 	}
 	return e

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
 )
@@ -18,30 +19,38 @@ import (
 // on what the index can't express, tested on what the others leave.
 type plan struct {
 	match       string
+	holder      int64 // The account.
+	spill       int64 // How far a document's number may lie after its date.
 	first, end  int64 // Document numbers: first is in the range, end is not.
 	conditions  []string
 	args        []any
 	ranked      bool // The query has words to rank by.
-	alwaysEmpty bool // The ranges exclude each other.
+	worded      bool // The expression asks for more than the account.
+	alwaysEmpty bool // The ranges exclude each other, or it asks for another class's folder.
+	drive       *drive
 }
 
 // planner turns a query into a plan.
 type planner struct {
+	id      int64
+	class   sijill.Class
 	account string // The account's tag, quoted.
 	alone   bool   // All documents are the account's.
+	hidden  bool   // Some of them lie nowhere any more.
+	tx      *db.Tx
 	folders []mailbox.Folder
 	query   string
 	now     time.Time
-	spill   int64 // How far a document's number may lie after its date.
 	plan
 }
 
 // newPlanner reads what a plan depends on, in the transaction that the plan
 // will run in: it may leave the account out only as long as it is alone.
-func newPlanner(tx *db.Tx, account int64, folders []mailbox.Folder, now time.Time) (*planner, error) {
-	p := &planner{account: phrase(accountTag(account)), folders: folders, now: now}
-	const q = `SELECT seconds, (SELECT count(*) FROM search_holder WHERE account <> ?) = 0 FROM search_spill`
-	if err := tx.One(q, []any{account}, &p.spill, &p.alone); err != nil {
+func (s *Search) newPlanner(tx *db.Tx, account int64, folders []mailbox.Folder, now time.Time) (*planner, error) {
+	p := &planner{tx: tx, id: account, class: s.class, account: phrase(accountTag(account)), folders: folders, now: now}
+	const q = `SELECT seconds, (SELECT count(*) FROM search_holder WHERE account <> ?) = 0,
+		EXISTS (SELECT 1 FROM mail_left WHERE account = ?) FROM search_spill`
+	if err := tx.One(q, []any{account, account}, &p.spill, &p.alone, &p.hidden); err != nil {
 		return nil, fmt.Errorf("planning: %w", err)
 	}
 	return p, nil
@@ -49,7 +58,7 @@ func newPlanner(tx *db.Tx, account int64, folders []mailbox.Folder, now time.Tim
 
 // make makes the plan of q. Its error may be a *QueryError.
 func (p *planner) make(q *Query) (*plan, error) {
-	p.query, p.end = q.text, math.MaxInt64
+	p.query, p.end, p.holder = q.text, math.MaxInt64, p.id
 	if err := q.root.resolve(p); err != nil {
 		return nil, err
 	}
@@ -63,7 +72,9 @@ func (p *planner) make(q *Query) (*plan, error) {
 			wanted = append(wanted, p.expression(n))
 			p.ranked = p.ranked || n.hasWords()
 		default:
-			p.narrow(n, &wanted)
+			if err := p.narrow(n, &wanted); err != nil {
+				return nil, err
+			}
 		}
 	}
 	// Every document has a holder, so that the account of an office of one
@@ -71,11 +82,16 @@ func (p *planner) make(q *Query) (*plan, error) {
 	if !p.alone || len(wanted) == 0 {
 		wanted = append([]string{p.account}, wanted...)
 	}
+	p.worded = len(wanted) > 1 || wanted[0] != p.account || unwanted != ""
 	p.match = strings.Join(wanted, " AND ")
 	if unwanted != "" {
 		p.match = "(" + p.match + ")" + unwanted
 	}
-	p.alwaysEmpty = p.first >= p.end
+	if p.hidden && p.drive == nil {
+		p.conditions = append(p.conditions, "NOT EXISTS (SELECT 1 FROM mail_left AS l WHERE l.account = ? AND l.entry = d.entry)")
+		p.args = append(p.args, p.id)
+	}
+	p.alwaysEmpty = p.alwaysEmpty || p.first >= p.end
 	return &p.plan, nil
 }
 
@@ -86,28 +102,59 @@ func (n *node) resolve(p *planner) error {
 			return err
 		}
 	}
-	if n.op != opFolder || p.folder(n.name) != 0 {
+	if n.op != opFolder {
+		return nil
+	}
+	if f := p.folder(n.name); f != nil {
+		n.folder = 0
+		if f.Class == p.class {
+			n.folder = f.ID
+		}
 		return nil
 	}
 	return &QueryError{Offset: n.offset, Length: n.length, Code: CodeFolder, Arg: p.query[n.offset : n.offset+n.length]}
 }
 
-// folder is the id of the folder that name means, 0 if none: the name as it
-// is, else the inbox in either language, else a name spelt a little otherwise.
-func (p *planner) folder(name string) int64 {
-	for _, f := range p.folders {
-		if f.Name == name {
-			return f.ID
-		}
-	}
+// roleWords are what folders with a role are called, in both languages.
+var roleWords = map[string][]string{
+	mailbox.RoleInbox:   {"inbox", "الوارد"},
+	mailbox.RoleSent:    {"sent", "المرسل", "الصادر"},
+	mailbox.RoleDrafts:  {"drafts", "المسودات"},
+	mailbox.RoleJunk:    {"junk", "spam", "غير المرغوب", "المزعج"},
+	mailbox.RoleTrash:   {"trash", "المهملات", "المحذوفات"},
+	mailbox.RoleArchive: {"archive", "الأرشيف", "المحفوظات"},
+}
+
+// folder is the folder that name means, nil if none: the name as it is, else a
+// role in either language, else a name spelt a little otherwise. One of the
+// class that is searched goes before another's of the same name, which has none
+// of it.
+func (p *planner) folder(name string) *mailbox.Folder {
 	folded := words().Terms(name)
-	inbox := folded == words().Terms("inbox") || folded == words().Terms("الوارد")
-	for _, f := range p.folders {
-		if inbox && f.Role == mailbox.RoleInbox || strings.EqualFold(f.Name, name) || folded != "" && words().Terms(f.Name) == folded {
-			return f.ID
+	var best *mailbox.Folder
+	bestAt := 0
+	for i := range p.folders {
+		f := &p.folders[i]
+		at := 0
+		switch {
+		case f.Name == name:
+			at = 3
+		case slices.ContainsFunc(roleWords[f.Role], func(w string) bool { return folded != "" && words().Terms(w) == folded }):
+			at = 2
+		case strings.EqualFold(f.Name, name), folded != "" && words().Terms(f.Name) == folded:
+			at = 1
+		}
+		if at == 0 {
+			continue
+		}
+		if f.Class == p.class {
+			at += 3
+		}
+		if at > bestAt {
+			best, bestAt = f, at
 		}
 	}
-	return 0
+	return best
 }
 
 // conjuncts are the parts of a query that must all hold.
@@ -129,7 +176,7 @@ func (n *node) indexed() bool {
 			return false
 		}
 	}
-	return n.op != opDate && n.op != opSize
+	return n.op != opDate && n.op != opSize && n.op != opFolder && n.op != opFlag
 }
 
 func (n *node) hasWords() bool {
@@ -143,7 +190,7 @@ func (n *node) hasWords() bool {
 
 // narrow uses a part that the index can't answer: as a range of numbers where
 // it is one, and as a condition on what is left.
-func (p *planner) narrow(n *node, wanted *[]string) {
+func (p *planner) narrow(n *node, wanted *[]string) error {
 	switch {
 	case n.op == opDate:
 		p.within(n.dates.seconds(p.now))
@@ -158,9 +205,15 @@ func (p *planner) narrow(n *node, wanted *[]string) {
 			*wanted = append(*wanted, phrase(sizeTag(log2)))
 		}
 		p.condition(n)
+	case n.op == opFolder && n.folder == 0:
+		p.alwaysEmpty = true
+	case n.op == opFolder, n.op == opFlag:
+		p.condition(n)
+		return p.from(n)
 	default:
 		p.condition(n)
 	}
+	return nil
 }
 
 // within narrows the plan to dates from (in) to (not in), in unix seconds.
@@ -199,6 +252,12 @@ func (p *planner) sql(n *node) string {
 	case opSize:
 		p.args = append(p.args, n.size.over, n.size.under)
 		return "(d.size > ? AND d.size < ?)"
+	case opFolder:
+		p.args = append(p.args, n.folder)
+		return "EXISTS (SELECT 1 FROM mail_place AS p WHERE p.folder = ? AND p.row = d.row)"
+	case opFlag:
+		p.args = append(p.args, p.id)
+		return "EXISTS (SELECT 1 FROM mail_place AS p WHERE p.account = ? AND p.row = d.row AND " + flagTests[n.flag] + ")"
 	case opNot:
 		return "NOT " + p.sql(n.kids[0])
 	}
@@ -221,8 +280,6 @@ func (p *planner) expression(n *node) string {
 		return fieldFilters[n.field] + alternatives(n.needles)
 	case opAttachment:
 		return phrase(attachmentTag)
-	case opFolder:
-		return phrase(folderTag(p.folder(n.name)))
 	case opNot: // The index only knows "this but not that".
 		return "(" + p.account + " NOT " + p.expression(n.kids[0]) + ")"
 	}
@@ -249,6 +306,7 @@ var fieldFilters = map[field]string{
 	fieldCc:       "cc : ",
 	fieldSubject:  "subject : ",
 	fieldFilename: "filename : ",
+	fieldBody:     "body : ",
 }
 
 func alternatives(needles []needle) string {

@@ -28,6 +28,7 @@ const (
 	CodeDate   = "date"   // not a date
 	CodeSize   = "size"   // not a size
 	CodeHas    = "has"    // has: knows attachment only
+	CodeIs     = "is"     // is: knows unread, read, flagged, answered and draft only
 	CodeFolder = "folder" // in: names no folder of the account
 	CodePrefix = "prefix" // a word that ends in * begins with fewer than 2 characters
 )
@@ -60,6 +61,7 @@ const (
 	opWords
 	opAttachment
 	opFolder
+	opFlag
 	opDate
 	opSize
 )
@@ -74,6 +76,9 @@ type node struct {
 
 	name           string // opFolder
 	offset, length int    // opFolder: where the name is.
+	folder         int64  // opFolder: the folder that is meant, 0 for one of another class.
+
+	flag flag // opFlag
 
 	dates dateRange // opDate
 	size  sizeRange // opSize
@@ -126,8 +131,10 @@ const (
 	fieldCc
 	fieldSubject
 	fieldFilename
+	fieldBody
 	// The fields below don't take words.
 	fieldHas
+	fieldIs
 	fieldIn
 	fieldBefore
 	fieldAfter
@@ -144,6 +151,8 @@ var fieldNames = map[string]field{
 	"cc": fieldCc, "نسخه": fieldCc,
 	"subject": fieldSubject, "موضوع": fieldSubject, "الموضوع": fieldSubject,
 	"filename": fieldFilename, "ملف": fieldFilename,
+	"body": fieldBody, "نص": fieldBody,
+	"is": fieldIs, "حاله": fieldIs, "حالتها": fieldIs,
 	"has": fieldHas, "فيها": fieldHas, "فيه": fieldHas,
 	"in": fieldIn, "مجلد": fieldIn,
 	"before": fieldBefore, "قبل": fieldBefore,

@@ -33,7 +33,7 @@ var migrations embed.FS
 
 // rules changes whenever the same entry gives other rows for a reason of this
 // package; text.Version counts for the other reasons.
-const rules = 1
+const rules = 2
 
 // words makes the terms of documents and queries alike. What it remembers
 // changes how fast it is, not what it gives, so all share it.
@@ -45,14 +45,24 @@ type Search struct {
 	db    *db.DB
 	mail  *mailbox.Mailbox
 	open  func(ctx context.Context, entry int64) (*record.Item, error)
+	class sijill.Class
 	clock func() time.Time
 	taken run // Used by Apply alone, which has the database's writer to itself.
 }
 
-// New makes the search whose tables are in d, beside those of m. open gives the
-// items of entries for snippets.
+// New makes the search of office mail whose tables are in d, beside those of m.
+// open gives the items of entries for snippets.
 func New(d *db.DB, m *mailbox.Mailbox, open func(ctx context.Context, entry int64) (*record.Item, error)) *Search {
-	return &Search{db: d, mail: m, open: open, clock: time.Now}
+	return &Search{db: d, mail: m, open: open, class: sijill.Office, clock: time.Now}
+}
+
+// NewPrivate makes a search of personal mail while its owner is there: d is in
+// memory, and m is the mailbox in it, which Mirror keeps up to date. open opens
+// with the owner's keys.
+func NewPrivate(d *db.DB, m *mailbox.Mailbox, open func(ctx context.Context, entry int64) (*record.Item, error)) *Search {
+	s := New(d, m, open)
+	s.class = sijill.Personal
+	return s
 }
 
 // Name is "search".
@@ -85,10 +95,14 @@ type draft struct {
 	attachments bool
 }
 
-// Prepare makes the terms of a captured message, or nil where there is nothing
-// to find: another kind of entry, or content that can't be opened.
+// Prepare makes the terms of a message of the search's class, or nil where there
+// is nothing to find: another kind of entry, or content that can't be opened.
 func (s *Search) Prepare(it *record.Item) (any, error) {
-	if it.Entry.Kind != sijill.Captured || len(it.Holders) == 0 {
+	class := it.Class
+	if class == "" {
+		class = sijill.Office
+	}
+	if !mailbox.HasMessage(it) || class != s.class {
 		return nil, nil
 	}
 	c, err := it.Content()

@@ -2,6 +2,7 @@ package search
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ func valueNode(f field, v string) (n *node, code string) {
 			return &node{op: opAttachment}, ""
 		}
 		return nil, CodeHas
+	case fieldIs:
+		return flagNode(v)
 	case fieldIn:
 		if strings.TrimSpace(v) == "" {
 			return nil, CodeEmpty
@@ -58,6 +61,45 @@ func valueNode(f field, v string) (n *node, code string) {
 		return nil, CodeDate
 	}
 	return &node{op: opDate, dates: dateRange{field: f, date: d}}, ""
+}
+
+// flag is what a message may bear in a folder.
+type flag uint8
+
+const (
+	flagUnread flag = iota
+	flagAnswered
+	flagFlagged
+	flagDraft
+)
+
+// flagWords has the words for flags in both languages, as foldName folds them.
+var flagWords = map[string]flag{
+	"unread": flagUnread, "unseen": flagUnread, "new": flagUnread, "غيرمقروءه": flagUnread, "جديده": flagUnread,
+	"answered": flagAnswered, "replied": flagAnswered, "مجابه": flagAnswered, "مردودعليها": flagAnswered,
+	"flagged": flagFlagged, "starred": flagFlagged, "مميزه": flagFlagged, "معلمه": flagFlagged,
+	"draft": flagDraft, "drafts": flagDraft, "مسوده": flagDraft,
+}
+
+// readWords say that a message is not unread.
+var readWords = []string{"read", "seen", "مقروءه"}
+
+// flagNode reads the value of is:. Words may be joined by spaces in quotation
+// marks, hyphens or underscores: is:unread, حالة:غير-مقروءة.
+func flagNode(v string) (n *node, code string) {
+	folded := foldName(strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' || r == '_' {
+			return -1
+		}
+		return r
+	}, v))
+	if f, ok := flagWords[folded]; ok {
+		return &node{op: opFlag, flag: f}, ""
+	}
+	if slices.Contains(readWords, folded) {
+		return &node{op: opNot, kids: []*node{{op: opFlag, flag: flagUnread}}}, ""
+	}
+	return nil, CodeIs
 }
 
 // foldName brings the spellings of a field's name or a fixed value together.

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -141,17 +140,4 @@ func unlock(locked []byte, passphrase string) (k ServerKey, err error) {
 // the server starts.
 func stretched(passphrase string, salt []byte) cipher.AEAD {
 	return gcm(argon2.IDKey([]byte(passphrase), salt, 3, 256<<10, 4, 32))
-}
-
-// gcm makes the AEAD of a 32-byte key.
-func gcm(key []byte) cipher.AEAD {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err) // Only for keys of another length.
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // Only for block ciphers of another size.
-	}
-	return aead
 }

@@ -8,8 +8,17 @@
 // one row, and a message destroyed by deleting its wrapped keys, without
 // touching a byte of what was sealed.
 //
+// Office compartments open with the server's key while they are hot, and for
+// ever with their owner's deep root. Of personal compartments the server has the
+// public key only: messages are sealed to it while the owner is away, and open
+// with his Ring. A ring comes out of envelopes, which their holders' secrets
+// open together with the server's key.
+//
 // It promises that what Open returns is what was sealed: after decryption the
-// commitment is computed again, since AES-GCM does not commit to its key.
+// commitment is computed again, since AES-GCM does not commit to its key. And
+// that a key which it was told to delete is nowhere on disk once it says so:
+// rows are overwritten, the write-ahead log is emptied, and half of every key is
+// a mask that never moves; see the table mask.
 package vault
 
 import (
@@ -44,14 +53,6 @@ var (
 	ErrDamaged = errors.New("sealed data or its key is damaged")
 )
 
-// How keys are wrapped. The numbers stand in the database.
-const (
-	wrapAESGCM = 1 // under a symmetric key: AES-256-GCM
-)
-
-// holderServer names the server among those who may open a compartment.
-const holderServer = "server"
-
 // Vault is safe for concurrent use.
 type Vault struct {
 	db  *db.DB
@@ -59,37 +60,27 @@ type Vault struct {
 	now func() time.Time
 
 	mu           sync.Mutex // Guards what follows.
-	compartments map[slot]int64
-	keys         map[int64][32]byte // Of compartments that the server may open.
+	compartments map[slot]target
+	rooms        map[int64]*room // Office compartments that the server has opened.
+	closed       int64           // The state at which they were; see the table vault_state.
 }
 
-// slot is what makes a compartment unique.
-type slot struct {
-	account int64
-	class   sijill.Class
-	month   int
-}
-
-// Open prepares the vault that d holds, under the server's key.
+// Open prepares the vault that d holds, under the server's key. It finishes a
+// deletion of keys that a crash has cut short.
 func Open(ctx context.Context, d *db.DB, key ServerKey) (*Vault, error) {
 	if err := d.Migrate(ctx, "vault", migrations); err != nil {
 		return nil, err
 	}
-	return &Vault{db: d, key: key, now: time.Now, compartments: map[slot]int64{}, keys: map[int64][32]byte{}}, nil
+	v := &Vault{db: d, key: key, now: time.Now, compartments: map[slot]target{}, rooms: map[int64]*room{}}
+	return v, v.Scrub(ctx)
 }
+
+// SetClock gives the vault another clock, by which mail falls into months. It is
+// called before anything else.
+func (v *Vault) SetClock(now func() time.Time) { v.now = now }
 
 // Derive gives a key of the office for one purpose.
 func (v *Vault) Derive(purpose string) [32]byte { return v.key.Derive(purpose) }
-
-// MessageKey is a message's key, wrapped under a compartment's.
-type MessageKey struct {
-	Entry, Compartment int64
-	Wrapped            []byte
-}
-
-// KeysTable is where message keys are inserted, with the columns in the order of
-// MessageKey's fields.
-const KeysTable = "message_key (entry, compartment, wrapped)"
 
 // Sealed is a message that is ready to be stored.
 type Sealed struct {
@@ -98,12 +89,19 @@ type Sealed struct {
 	Keys       []MessageKey // Without the entry's number, which is not known yet.
 }
 
-// Seal seals a message and what is known about it, for the office compartments
-// of this month of the given accounts. At least one account is needed. It
-// keeps no hold on envelope or msg.
-func (v *Vault) Seal(ctx context.Context, accounts []int64, envelope, msg []byte) (*Sealed, error) {
-	if len(accounts) == 0 {
+// Seal seals a message and what is known about it, for this month's compartments
+// of the given accounts: at least one, and just one where the message is
+// personal, which nothing that the server keeps will open. It keeps no hold on
+// envelope or msg. The error wraps ErrNoRoots when an account without roots is
+// to hold a personal message.
+func (v *Vault) Seal(ctx context.Context, class sijill.Class, accounts []int64, envelope, msg []byte) (*Sealed, error) {
+	switch {
+	case len(accounts) == 0:
 		return nil, errors.New("sealing: nobody would hold the message")
+	case class == sijill.Personal && len(accounts) > 1:
+		return nil, errors.New("sealing: a personal message has one holder")
+	case class != sijill.Personal && class != sijill.Office:
+		return nil, errors.New("sealing: the message has no class")
 	}
 	var key [32]byte
 	s := &Sealed{}
@@ -121,7 +119,7 @@ func (v *Vault) Seal(ctx context.Context, accounts []int64, envelope, msg []byte
 	}
 	s.Public.Ciphertext = sha256.Sum256(s.Ciphertext)
 	for _, a := range accounts {
-		k, err := v.wrap(ctx, a, key, s.Public.ID)
+		k, err := v.wrap(ctx, class, a, key, s.Public.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -144,21 +142,6 @@ func (s *Sealed) commit(key [32]byte, envelope, msg []byte) error {
 	return nil
 }
 
-// wrap wraps a message key for one account. The nonce is the message's id,
-// which is random and used once under each compartment's key.
-func (v *Vault) wrap(ctx context.Context, account int64, key [32]byte, id sijill.ID) (MessageKey, error) {
-	now := v.now().UTC()
-	c, err := v.compartment(ctx, slot{account, sijill.Office, now.Year()*12 + int(now.Month()) - 1})
-	if err != nil {
-		return MessageKey{}, err
-	}
-	ck, err := v.compartmentKey(ctx, c)
-	if err != nil {
-		return MessageKey{}, err
-	}
-	return MessageKey{Compartment: c, Wrapped: gcm(ck[:]).Seal(nil, id[:12], key[:], id[:])}, nil
-}
-
 // Opened is a message that was opened, with the secrets that proofs are made
 // of: whoever has Seed and Salt can tell whether a guess at the content is
 // right.
@@ -167,15 +150,17 @@ type Opened struct {
 	Seed, Salt        sijill.Hash
 }
 
-// Open opens a message with whichever of its keys the server may use, and
-// checks it against what its entry says. Errors wrap ErrClosed or ErrDamaged.
-func (v *Vault) Open(ctx context.Context, keys []MessageKey, m *sijill.Message, ciphertext []byte) (*Opened, error) {
+// Open opens a message with whichever of its keys the server may use, or else a
+// ring, which may be nil; and checks it against what its entry says. A ring opens
+// what its account holds, and an officer's also office mail. Errors wrap
+// ErrClosed or ErrDamaged.
+func (v *Vault) Open(ctx context.Context, r *Ring, keys []MessageKey, m *sijill.Message, ciphertext []byte) (*Opened, error) {
 	if sha256.Sum256(ciphertext) != m.Ciphertext {
 		return nil, fmt.Errorf("the sealed bytes are not those of the entry: %w", ErrDamaged)
 	}
 	failed := error(ErrClosed)
 	for _, k := range keys {
-		key, err := v.unwrap(ctx, k, m.ID)
+		key, err := v.unwrap(ctx, r, k, m.ID)
 		if err == nil {
 			return open(key, m, ciphertext)
 		}
@@ -184,18 +169,6 @@ func (v *Vault) Open(ctx context.Context, keys []MessageKey, m *sijill.Message, 
 		}
 	}
 	return nil, failed
-}
-
-func (v *Vault) unwrap(ctx context.Context, k MessageKey, id sijill.ID) (key [32]byte, err error) {
-	ck, err := v.compartmentKey(ctx, k.Compartment)
-	if err != nil {
-		return key, err
-	}
-	b, err := gcm(ck[:]).Open(nil, id[:12], k.Wrapped, id[:])
-	if err != nil || len(b) != len(key) {
-		return key, fmt.Errorf("unwrapping the message key: %w", ErrDamaged)
-	}
-	return [32]byte(b), nil
 }
 
 func open(key [32]byte, m *sijill.Message, ciphertext []byte) (*Opened, error) {
@@ -227,11 +200,4 @@ func (o *Opened) check(m *sijill.Message) error {
 		return fmt.Errorf("what is sealed beside the message does not match its commitment: %w", ErrDamaged)
 	}
 	return nil
-}
-
-// CheckKey tells whether a wrapped key is sound, without opening the message.
-// Errors wrap ErrClosed or ErrDamaged.
-func (v *Vault) CheckKey(ctx context.Context, k MessageKey, id sijill.ID) error {
-	_, err := v.unwrap(ctx, k, id)
-	return err
 }

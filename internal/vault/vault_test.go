@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
 )
 
@@ -51,7 +52,7 @@ func again(t *testing.T, v *Vault) *Vault { return openVault(t, v.db, v.key) }
 
 func seal(t *testing.T, v *Vault, accounts ...int64) *Sealed {
 	t.Helper()
-	s, err := v.Seal(t.Context(), accounts, envelope, letter)
+	s, err := v.Seal(t.Context(), sijill.Office, accounts, envelope, letter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestSealAndOpen(t *testing.T) {
 	for name, msg := range map[string][]byte{
 		"a letter": letter, "nothing": {}, "one byte": {0}, "big": bytes.Repeat([]byte("line after line\r\n"), 1<<16),
 	} {
-		s, err := v.Seal(t.Context(), []int64{1, 2}, envelope, msg)
+		s, err := v.Seal(t.Context(), sijill.Office, []int64{1, 2}, envelope, msg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestSealAndOpen(t *testing.T) {
 			t.Fatalf("%s: %d keys", name, len(s.Keys))
 		}
 		for i := range s.Keys { // Each holder alone can open it.
-			o, err := again(t, v).Open(t.Context(), s.Keys[i:i+1], &s.Public, s.Ciphertext)
+			o, err := again(t, v).Open(t.Context(), nil, s.Keys[i:i+1], &s.Public, s.Ciphertext)
 			if err != nil || !bytes.Equal(o.Message, msg) || !bytes.Equal(o.Envelope, envelope) {
 				t.Fatalf("%s, holder %d: %v", name, i, err)
 			}
@@ -103,7 +104,7 @@ func TestSealingTwiceTellsNothing(t *testing.T) {
 }
 
 func TestNobodyToHold(t *testing.T) {
-	if _, err := newVault(t).Seal(t.Context(), nil, envelope, letter); err == nil {
+	if _, err := newVault(t).Seal(t.Context(), sijill.Office, nil, envelope, letter); err == nil {
 		t.Fatal("sealed for nobody")
 	}
 }
@@ -132,7 +133,7 @@ func TestTampering(t *testing.T) {
 	} {
 		s := seal(t, v, 1)
 		change(s)
-		o, err := v.Open(t.Context(), s.Keys, &s.Public, s.Ciphertext)
+		o, err := v.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext)
 		if !errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) || o != nil {
 			t.Errorf("%s: %v, want ErrDamaged and nothing else", name, err)
 		}
@@ -144,7 +145,7 @@ func TestAnotherHoldersKeyOpens(t *testing.T) {
 	v := newVault(t)
 	s := seal(t, v, 1, 2)
 	s.Keys[0].Wrapped[0] ^= 1
-	if o, err := v.Open(t.Context(), s.Keys, &s.Public, s.Ciphertext); err != nil || !bytes.Equal(o.Message, letter) {
+	if o, err := v.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext); err != nil || !bytes.Equal(o.Message, letter) {
 		t.Fatalf("%v", err)
 	}
 	if err := v.CheckKey(t.Context(), s.Keys[0], s.Public.ID); !errors.Is(err, ErrDamaged) {
@@ -162,7 +163,7 @@ func TestDamageIsNotTakenForClosed(t *testing.T) {
 	s := seal(t, v, 1, 2)
 	exec(t, v, "DELETE FROM compartment_key WHERE compartment = ?", s.Keys[1].Compartment)
 	s.Keys[0].Wrapped[0] ^= 1
-	if _, err := again(t, v).Open(t.Context(), s.Keys, &s.Public, s.Ciphertext); !errors.Is(err, ErrDamaged) {
+	if _, err := again(t, v).Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("%v, want ErrDamaged", err)
 	}
 }
@@ -172,14 +173,14 @@ func TestClosedCompartment(t *testing.T) {
 	s := seal(t, v, 1, 2)
 	exec(t, v, "DELETE FROM compartment_key WHERE compartment = ? AND holder = 'server'", s.Keys[0].Compartment)
 	cold := again(t, v)
-	_, err := cold.Open(t.Context(), s.Keys[:1], &s.Public, s.Ciphertext)
+	_, err := cold.Open(t.Context(), nil, s.Keys[:1], &s.Public, s.Ciphertext)
 	if !errors.Is(err, ErrClosed) || !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 		t.Fatalf("%v, want ErrClosed", err)
 	}
-	if _, err := cold.Open(t.Context(), nil, &s.Public, s.Ciphertext); !errors.Is(err, ErrClosed) {
+	if _, err := cold.Open(t.Context(), nil, nil, &s.Public, s.Ciphertext); !errors.Is(err, ErrClosed) {
 		t.Fatalf("destroyed: %v, want ErrClosed", err)
 	}
-	if _, err := cold.Open(t.Context(), s.Keys, &s.Public, s.Ciphertext); err != nil {
+	if _, err := cold.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext); err != nil {
 		t.Fatalf("the other holder's month is open: %v", err)
 	}
 }
@@ -188,7 +189,7 @@ func TestAnotherServersKey(t *testing.T) {
 	v := newVault(t)
 	s := seal(t, v, 1)
 	stranger := openVault(t, v.db, ServerKey{8})
-	if _, err := stranger.Open(t.Context(), s.Keys, &s.Public, s.Ciphertext); !errors.Is(err, ErrDamaged) {
+	if _, err := stranger.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("%v", err)
 	}
 }
@@ -199,7 +200,7 @@ func TestCompartmentKeysAreBound(t *testing.T) {
 	a, b := seal(t, v, 1), seal(t, v, 2)
 	exec(t, v, `UPDATE compartment_key SET wrapped = (SELECT wrapped FROM compartment_key WHERE compartment = ?) WHERE compartment = ?`,
 		b.Keys[0].Compartment, a.Keys[0].Compartment)
-	if _, err := again(t, v).Open(t.Context(), a.Keys, &a.Public, a.Ciphertext); !errors.Is(err, ErrDamaged) {
+	if _, err := again(t, v).Open(t.Context(), nil, a.Keys, &a.Public, a.Ciphertext); !errors.Is(err, ErrDamaged) {
 		t.Fatalf("%v", err)
 	}
 }
@@ -229,7 +230,7 @@ func TestTwoProcessesMakeOneCompartment(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range sealed {
 		wg.Go(func() {
-			s, err := vaults[i%2].Seal(context.Background(), []int64{int64(i % accounts)}, envelope, letter)
+			s, err := vaults[i%2].Seal(context.Background(), sijill.Office, []int64{int64(i % accounts)}, envelope, letter)
 			if err != nil {
 				t.Error(err)
 			}
@@ -241,7 +242,7 @@ func TestTwoProcessesMakeOneCompartment(t *testing.T) {
 		if s == nil {
 			continue
 		}
-		if _, err := vaults[(i+1)%2].Open(t.Context(), s.Keys, &s.Public, s.Ciphertext); err != nil {
+		if _, err := vaults[(i+1)%2].Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -304,11 +305,15 @@ func TestSecrets(t *testing.T) {
 func TestNoKeyInTheTables(t *testing.T) {
 	v := newVault(t)
 	s := seal(t, v, 1)
-	ck, err := v.compartmentKey(t.Context(), s.Keys[0].Compartment)
+	var ck [32]byte
+	err := v.db.Read(t.Context(), func(tx *db.Tx) (err error) {
+		ck, _, err = v.serverKey(tx, s.Keys[0].Compartment)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := v.unwrap(t.Context(), s.Keys[0], s.Public.ID)
+	key, err := v.unwrap(t.Context(), nil, s.Keys[0], s.Public.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +366,7 @@ func TestErrorsTellNothing(t *testing.T) {
 	v := newVault(t)
 	s := seal(t, v, 1)
 	s.Keys[0].Wrapped[0] ^= 1
-	_, err := v.Open(t.Context(), s.Keys, &s.Public, s.Ciphertext)
+	_, err := v.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext)
 	if err == nil || bytes.Contains([]byte(fmt.Sprint(err)), []byte("secret")) {
 		t.Fatalf("%v", err)
 	}

@@ -59,6 +59,33 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Digits that a person may choose, whatever the language.
+const (
+	ArabicIndic = "arab"
+	Latin       = "latn"
+)
+
+// WithDigits is the language with other digits than it has of its own:
+// ArabicIndic or Latin. Any other name leaves it as it is.
+func (l *Locale) WithDigits(name string) *Locale {
+	c := *l
+	switch name {
+	case ArabicIndic:
+		c.digits, c.thousand, c.decimal = []rune("٠١٢٣٤٥٦٧٨٩"), "٬", "٫"
+	case Latin:
+		c.digits, c.thousand, c.decimal = []rune("0123456789"), ",", "."
+	}
+	return &c
+}
+
+// Numbers names the digits in use, ArabicIndic or Latin.
+func (l *Locale) Numbers() string {
+	if l.digits[0] == '0' {
+		return Latin
+	}
+	return ArabicIndic
+}
+
 func loadLocales(files fs.FS) ([]*Locale, error) {
 	all := []*Locale{
 		{Tag: "ar", Name: "العربية", Dir: "rtl", tag: language.Arabic, digits: []rune("٠١٢٣٤٥٦٧٨٩"), thousand: "٬", decimal: "٫"},

@@ -17,7 +17,7 @@ import (
 const Prefix = "/static/"
 
 // styles are joined, in this order, into the one style sheet.
-var styles = []string{"base", "desk", "message", "sign-in", "verify", "register", "problem"}
+var styles = []string{"base", "identity", "desk", "message", "compose", "sign-in", "settings", "admin", "verify", "register", "problem"}
 
 // types are the kinds of file that are served, and as what.
 var types = map[string]string{

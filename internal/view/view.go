@@ -27,10 +27,14 @@ var own embed.FS
 var assets embed.FS
 
 // shared are the template files that every page may use.
-var shared = []string{"page/base/base.html", "page/base/icons.html", "page/desk/desk.html", "page/message/message.html"}
+var shared = []string{"page/base/base.html", "page/base/icons.html", "page/identity/identity.html", "page/desk/desk.html", "page/message/message.html"}
 
 // pages are the pages that can be drawn, each from page/NAME/NAME.html.
-var pages = []string{"sign-in", "desk", "message", "folders", "verify", "register", "help", "problem"}
+var pages = []string{
+	"sign-in", "recover", "desk", "message", "folders", "compose", "reminders", "confirm", "open", "prove", "secret",
+	"settings", "security", "apps", "sessions", "accounts", "account", "domains", "queue", "health",
+	"verify", "register", "help", "problem",
+}
 
 // Views draws pages. It is safe for concurrent use.
 type Views struct {
@@ -59,6 +63,13 @@ func New() (*Views, error) {
 	return v, nil
 }
 
+// homes are the folders of pages that don't have one of their own name.
+var homes = map[string]string{
+	"recover": "sign-in", "open": "sign-in", "prove": "sign-in", "security": "settings", "apps": "settings", "sessions": "settings", "secret": "settings",
+	"accounts": "admin", "account": "admin", "domains": "admin", "queue": "admin", "health": "admin",
+	"reminders": "folders", "confirm": "problem",
+}
+
 func parse(files fs.FS, static *Static, name string) (*template.Template, error) {
 	t := template.New("page").Option("missingkey=error").Funcs(template.FuncMap{
 		"asset": static.URL,
@@ -66,7 +77,15 @@ func parse(files fs.FS, static *Static, name string) (*template.Template, error)
 		"seal":  seal,
 	})
 	all := shared
-	if own := path.Join("page", name, name+".html"); own != "page/desk/desk.html" && own != "page/message/message.html" {
+	home := name
+	if h, ok := homes[name]; ok {
+		home = h
+	}
+	switch home {
+	case "settings", "admin":
+		all = append(all[:len(all):len(all)], path.Join("page", home, "tabs.html"))
+	}
+	if own := path.Join("page", home, name+".html"); own != "page/desk/desk.html" && own != "page/message/message.html" {
 		all = append(all[:len(all):len(all)], own)
 	}
 	return t.ParseFS(files, all...)

@@ -38,7 +38,7 @@ func (s *site) body(w http.ResponseWriter, r *request) error {
 }
 
 func (s *site) parsed(r *request, entry int64) (*message.Message, error) {
-	raw, env, err := s.Records.Original(r.Context(), r.account.ID, entry)
+	raw, env, err := s.Records.Original(r.Context(), r.viewer, entry)
 	if err != nil {
 		return nil, fmt.Errorf("opening a message: %w", err)
 	}

@@ -68,7 +68,7 @@ func (s *site) find(r *request, d *Desk) error {
 	if d.Search.Help, err = queryHelp(r.locale); err != nil || q == "" {
 		return err
 	}
-	res, err := s.Search.Query(r.Context(), r.account.ID, q, search.Options{Limit: window, Before: before, Rank: rank, Snippets: true})
+	res, err := s.Search.Query(r.Context(), r.viewer, q, search.Options{Limit: window, Before: before, Rank: rank, Snippets: true})
 	var wrong *search.QueryError
 	if errors.As(err, &wrong) {
 		return s.wrongQuery(r, d, q, wrong)
@@ -80,7 +80,7 @@ func (s *site) find(r *request, d *Desk) error {
 	return nil
 }
 
-func (s *site) show(d *Desk, res *search.Result, before int64) {
+func (s *site) show(d *Desk, res *Findings, before int64) {
 	f := d.Search
 	f.Ran, f.Total, f.Floor = true, res.Total, res.TotalIsFloor
 	where := url.Values{"q": {d.Query}}
@@ -95,8 +95,8 @@ func (s *site) show(d *Desk, res *search.Result, before int64) {
 		f.More = searchLink(d.Query, f.Rank, res.Next)
 	}
 	for _, h := range res.Hits {
-		row := s.row(h.Row, -1, where)
-		row.Spans = h.Snippet
+		row := s.row(h.Line, -1, where, "")
+		row.Spans = h.Spans
 		d.List.Rows = append(d.List.Rows, row)
 	}
 }

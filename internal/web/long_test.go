@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"sijill/internal/mailbox"
 	"sijill/internal/message"
-	"sijill/internal/people"
 )
 
 // long is a mailbox of half a million messages that are made up when asked for.
@@ -22,30 +19,30 @@ type long struct{ Mailbox }
 
 const longTotal = 500_000
 
-func (long) row(at int64) mailbox.Row {
-	return mailbox.Row{ID: longTotal - at, Entry: longTotal - 1 - at, Folder: 1, Date: now.Add(-time.Duration(at) * 37 * time.Minute), Seen: at%3 != 0,
+func (long) row(at int64) Line {
+	return Line{Row: longTotal - at, Entry: longTotal - 1 - at, Folder: 1, Date: now.Add(-time.Duration(at) * 37 * time.Minute), Seen: at%3 != 0,
 		From: message.Address{Name: "هدى الكعبي"}, Subject: fmt.Sprintf("Row %d", at), Snippet: "تم تسليم المجلد بحالة جيدة وأعيد إلى مكانه"}
 }
 
-func (l long) List(_ context.Context, _, _, offset, n int64) (rows []mailbox.Row, err error) {
+func (l long) List(_ context.Context, _ *Viewer, _, offset, n int64) (rows []Line, err error) {
 	for at := offset; at < min(offset+n, longTotal); at++ {
 		rows = append(rows, l.row(at))
 	}
 	return rows, nil
 }
 
-func (long) Folders(context.Context, int64) ([]mailbox.Folder, error) {
-	return []mailbox.Folder{{ID: 1, Role: mailbox.RoleInbox, Total: longTotal, Unseen: longTotal / 3}}, nil
+func (long) Folders(context.Context, *Viewer) ([]Folder, error) {
+	return []Folder{{ID: 1, Role: roleInbox, Total: longTotal, Unseen: longTotal / 3}}, nil
 }
 
 // anyone is let in.
-type anyone struct{}
+type anyone struct{ Access }
 
-func (anyone) SignIn(context.Context, string, string, netip.Addr) (people.Session, error) {
-	return people.Session{Token: "token"}, nil
+func (anyone) SignIn(context.Context, string, string, string, Caller) (*Viewer, error) {
+	return &Viewer{Account: 1, Address: records, Token: "token", Office: true}, nil
 }
-func (anyone) Session(context.Context, string) (people.Account, error) {
-	return people.Account{ID: 1, Address: records}, nil
+func (a anyone) Resume(ctx context.Context, _ string) (*Viewer, error) {
+	return a.SignIn(ctx, "", "", "", Caller{})
 }
 func (anyone) SignOut(context.Context, string) error { return nil }
 
@@ -55,7 +52,7 @@ type noRecords struct{ Records }
 // TestLongList drags the scroller of half a million rows about: wherever it is
 // put, the rows of that place are shown, soon.
 func TestLongList(t *testing.T) {
-	h, err := New(Config{People: anyone{}, Mailbox: long{}, Search: noFinder{}, Records: noRecords{}, Log: slog.New(slog.DiscardHandler),
+	h, err := New(Config{Access: anyone{}, Mailbox: long{}, Search: noFinder{}, Records: noRecords{}, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return now }, Location: time.UTC})
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,49 @@ func TestLook(t *testing.T) {
 		{"help", "/help"},
 		{"folders", "/folders"},
 		{"absent", "/m/999999"},
+		{"personal", "/go/inbox?c=personal"},
+		{"personal-open", fmt.Sprintf("/m/%d", o.entry(t, "<article-4@"))},
+		{"compose", "/compose"},
+		{"compose-reply", fmt.Sprintf("/compose?re=%d&how=all", o.entry(t, "budget-1@"))},
+		{"compose-personal", fmt.Sprintf("/compose?re=%d&how=reply", o.entry(t, "<dinner@"))},
+		{"compose-forward", fmt.Sprintf("/compose?re=%d&how=forward", o.entry(t, "offer-2027"))},
+		{"wall", "/compose"},
+		{"picking", "/"},
+		{"reminders", "/reminders"},
+		{"open", "/open"},
+		{"settings", "/settings"},
+		{"security", "/settings/security"},
+		{"totp", "/settings/security"},
+		{"apps", "/settings/apps"},
+		{"secret", "/settings/apps"},
+		{"sessions", "/settings/sessions"},
+		{"admin", "/admin"},
+		{"admin-account", "/admin/accounts/2"},
+		{"admin-domains", "/admin/domains"},
+		{"admin-queue", "/admin/queue"},
+		{"admin-health", "/admin/health"},
 		{"sign-in", "/sign-in"},
+		{"recover", "/recover"},
+	}
+	// What has to be done on a page before its picture is taken.
+	before := map[string]func(){
+		"wall": func() {
+			b.click(".as-one[data-class=personal]")
+			b.types("#to", "Miriam Calder <miriam@orchard.example>,")
+			b.types("#subject", "Article 4")
+			b.types("#text", "Dear Miriam, the office accepts it.")
+			b.click("#send")
+			b.sees("#wall:modal")
+		},
+		"picking": func() {
+			b.click("#rows li:nth-child(2) .row-pick input")
+			b.click("#rows li:nth-child(4) .row-pick input")
+		},
+		"totp": func() { b.follow("form[action='/settings/totp/begin'] button") },
+		"secret": func() {
+			b.types("input[name=label]", "Thunderbird")
+			b.follow("form[action='/settings/apps'] .button-main")
+		},
 	}
 	for _, lang := range []string{"ar", "en"} {
 		for _, size := range []string{"desk", "phone"} {
@@ -56,6 +98,9 @@ func TestLook(t *testing.T) {
 						ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
 					}
 					b.goTo(p.path)
+					if do := before[p.name]; do != nil {
+						do()
+					}
 					time.Sleep(450 * time.Millisecond)
 					shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 					if err != nil {

@@ -9,14 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"sijill/internal/mailbox"
+	"sijill"
 	"sijill/internal/message"
 	"sijill/internal/search"
+	"sijill/internal/view"
 )
 
 // Message is an open message.
 type Message struct {
 	Entry             int64
+	Class             sijill.Class
+	Pick              string // Names it to /act.
+	Own               string // The address of ours that it came to or went from; may be empty.
+	Flagged           bool
+	Role              string // Of the folder it is in.
+	Targets           []view.FolderLink
+	Due               time.Time // By when a copy is to be filed, if it looks like an office matter.
 	Back, BackName    string
 	Subject           []search.Span
 	Parties           []Party
@@ -82,7 +90,7 @@ func (s *site) message(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	row, err := s.Mailbox.Get(r.Context(), r.account.ID, entry)
+	row, err := s.Mailbox.Get(r.Context(), r.viewer, entry)
 	if err != nil {
 		return fmt.Errorf("finding a message: %w", err)
 	}
@@ -90,8 +98,11 @@ func (s *site) message(w http.ResponseWriter, r *request) error {
 	if d.Message, err = s.load(r, row); err != nil {
 		return err
 	}
+	if err := s.place(r, d.Message, row); err != nil {
+		return err
+	}
 	if !row.Seen {
-		if err := s.Mailbox.MarkSeen(r.Context(), r.account.ID, entry, true); err != nil {
+		if err := s.Mailbox.Mark(r.Context(), r.viewer, row.Folder, []int64{row.UID}, MarkSeen, true); err != nil {
 			return fmt.Errorf("marking a message as read: %w", err)
 		}
 	}
@@ -108,7 +119,7 @@ func (s *site) message(w http.ResponseWriter, r *request) error {
 	return s.render(w, http.StatusOK, "desk", d)
 }
 
-func (s *site) messagePart(w http.ResponseWriter, r *request, d Desk, row mailbox.Row) error {
+func (s *site) messagePart(w http.ResponseWriter, r *request, d Desk, row Line) error {
 	var err error
 	if d.Title, err = titleOf(r, row); err != nil {
 		return err
@@ -116,7 +127,7 @@ func (s *site) messagePart(w http.ResponseWriter, r *request, d Desk, row mailbo
 	return s.render(w, http.StatusOK, "message", d)
 }
 
-func titleOf(r *request, row mailbox.Row) (string, error) {
+func titleOf(r *request, row Line) (string, error) {
 	if row.Subject == "" {
 		return r.locale.Plain("nosubject")
 	}
@@ -124,7 +135,7 @@ func titleOf(r *request, row mailbox.Row) (string, error) {
 }
 
 // beside loads the list that the message was opened from.
-func (s *site) beside(r *request, d *Desk, row mailbox.Row) error {
+func (s *site) beside(r *request, d *Desk, row Line) error {
 	m := d.Message
 	var err error
 	if r.URL.Query().Get("q") != "" {
@@ -137,7 +148,7 @@ func (s *site) beside(r *request, d *Desk, row mailbox.Row) error {
 	if err != nil {
 		return err
 	}
-	at, err := s.Mailbox.Position(r.Context(), r.account.ID, folder, row.ID)
+	at, err := s.Mailbox.Position(r.Context(), r.viewer, folder, row.Row)
 	if err != nil {
 		return fmt.Errorf("finding a message in its list: %w", err)
 	}
@@ -147,18 +158,19 @@ func (s *site) beside(r *request, d *Desk, row mailbox.Row) error {
 }
 
 // load reads a message and makes what its page shows.
-func (s *site) load(r *request, row mailbox.Row) (*Message, error) {
-	raw, env, err := s.Records.Original(r.Context(), r.account.ID, row.Entry)
+func (s *site) load(r *request, row Line) (*Message, error) {
+	raw, env, err := s.Records.Original(r.Context(), r.viewer, row.Entry)
 	if err != nil {
 		return nil, fmt.Errorf("opening a message: %w", err)
 	}
-	info, err := s.Records.Seal(r.Context(), r.account.ID, row.Entry)
+	info, err := s.Records.Seal(r.Context(), r.viewer, row.Entry)
 	if err != nil {
 		return nil, fmt.Errorf("reading the seal of a message: %w", err)
 	}
 	parsed := message.Parse(env.Inner(raw))
 	mark := s.highlighter(r.Context(), r.URL.Query().Get("q"))
-	m := &Message{Entry: row.Entry, Parties: parties(parsed), Seal: Seal{SealInfo: info}}
+	m := &Message{Entry: row.Entry, Class: classOf(row.Class), Flagged: row.Flagged, Parties: parties(parsed), Seal: Seal{SealInfo: info},
+		Pick: strconv.FormatInt(row.Folder, 10) + "-" + strconv.FormatInt(row.UID, 10)}
 	if subject := parsed.Subject(); subject != "" {
 		m.Subject = mark(subject)
 	}
@@ -169,6 +181,9 @@ func (s *site) load(r *request, row mailbox.Row) (*Message, error) {
 		m.Date = t.In(s.Location)
 	}
 	m.back(r, row)
+	if m.Own, err = s.ownAddress(r, parsed, m.Class); err != nil {
+		return nil, err
+	}
 	if err := s.notices(r, m, &env, parsed); err != nil {
 		return nil, err
 	}
@@ -178,8 +193,35 @@ func (s *site) load(r *request, row mailbox.Row) (*Message, error) {
 	return m, s.thread(r, m, row)
 }
 
+// place says where a message lies, where else it may go, and what is known of
+// it besides.
+func (s *site) place(r *request, m *Message, row Line) error {
+	folders, err := s.Mailbox.Folders(r.Context(), r.viewer)
+	if err != nil {
+		return fmt.Errorf("loading the folders: %w", err)
+	}
+	if d, ok := find(folders, row.Folder); ok {
+		m.Role = d.Role
+	}
+	all, err := groups(r, folders, row.Folder)
+	if err != nil {
+		return err
+	}
+	for _, g := range all {
+		if g.Class != m.Class {
+			continue
+		}
+		for _, f := range g.Folders {
+			if !f.Current && f.Role != roleDrafts && f.Role != roleSent {
+				m.Targets = append(m.Targets, f)
+			}
+		}
+	}
+	return s.dueOf(r, m)
+}
+
 // back is the list that the message was opened from.
-func (m *Message) back(r *request, row mailbox.Row) {
+func (m *Message) back(r *request, row Line) {
 	v := r.URL.Query()
 	if q := v.Get("q"); q != "" {
 		m.Back = searchLink(q, v.Get("rank") != "", 0)
@@ -212,8 +254,8 @@ func (m *Message) here(r *request, name, value string) string {
 
 func (m *Message) link(rest string) string { return "/m/" + strconv.FormatInt(m.Entry, 10) + rest }
 
-func (s *site) thread(r *request, m *Message, row mailbox.Row) error {
-	rows, err := s.Mailbox.Thread(r.Context(), r.account.ID, row.Thread)
+func (s *site) thread(r *request, m *Message, row Line) error {
+	rows, err := s.Mailbox.Thread(r.Context(), r.viewer, row.Thread)
 	if err != nil {
 		return fmt.Errorf("loading a conversation: %w", err)
 	}
@@ -221,7 +263,7 @@ func (s *site) thread(r *request, m *Message, row mailbox.Row) error {
 		return nil
 	}
 	for _, t := range rows {
-		m.Thread = append(m.Thread, ThreadRow{Row: s.row(t, -1, nil), Current: t.Entry == row.Entry})
+		m.Thread = append(m.Thread, ThreadRow{Row: s.row(t, -1, nil, ""), Current: t.Entry == row.Entry})
 	}
 	m.ThreadLen = len(rows)
 	return nil

@@ -12,7 +12,7 @@ func (s *site) original(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	raw, _, err := s.Records.Original(r.Context(), r.account.ID, entry)
+	raw, _, err := s.Records.Original(r.Context(), r.viewer, entry)
 	if err != nil {
 		return fmt.Errorf("opening a message: %w", err)
 	}
@@ -26,7 +26,7 @@ func (s *site) presented(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	raw, env, err := s.Records.Original(r.Context(), r.account.ID, entry)
+	raw, env, err := s.Records.Original(r.Context(), r.viewer, entry)
 	if err != nil {
 		return fmt.Errorf("opening a message: %w", err)
 	}
@@ -39,7 +39,7 @@ func (s *site) proof(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	proof, err := s.Records.Proof(r.Context(), r.account.ID, entry)
+	proof, err := s.Records.Proof(r.Context(), r.viewer, entry)
 	if err != nil {
 		return fmt.Errorf("proving a message: %w", err)
 	}
@@ -50,20 +50,4 @@ func sendRecord(w http.ResponseWriter, typ string, entry int64, ending string, b
 	w.Header().Set("Content-Security-Policy", filePolicy)
 	w.Header().Set("Content-Type", typ)
 	return send(w, "sijill-"+strconv.FormatInt(entry, 10)+ending, body)
-}
-
-// unread marks a message as not read and goes back to the list.
-func (s *site) unread(w http.ResponseWriter, r *request) error {
-	entry, err := r.entry()
-	if err != nil {
-		return err
-	}
-	if _, err := s.Mailbox.Get(r.Context(), r.account.ID, entry); err != nil {
-		return fmt.Errorf("finding a message: %w", err)
-	}
-	if err := s.Mailbox.MarkSeen(r.Context(), r.account.ID, entry, false); err != nil {
-		return fmt.Errorf("marking a message as unread: %w", err)
-	}
-	http.Redirect(w, r.Request, local(r.PostFormValue("back")), http.StatusSeeOther)
-	return nil
 }

@@ -23,19 +23,36 @@ var (
 type problem struct {
 	view.Frame
 	Heading, Text string
+	Closed        bool // It can be opened.
+	Fresh         bool // The password is to be changed first.
 }
 
 // fail answers for an error: the only place where an error becomes a status.
 // What the error says goes to the log, never to the reader.
 func (s *site) fail(w http.ResponseWriter, r *request, err error) {
 	status, key := http.StatusInternalServerError, "problem.internal"
+	var long *http.MaxBytesError
 	switch {
+	case errors.As(err, &long):
+		status, key = http.StatusRequestEntityTooLarge, "problem.large"
 	case errors.Is(err, fs.ErrNotExist):
 		status, key = http.StatusNotFound, "problem.absent"
 	case errors.Is(err, errBadRequest):
 		status, key = http.StatusBadRequest, "problem.request"
 	case errors.Is(err, errCrossOrigin):
 		status, key = http.StatusForbidden, "problem.origin"
+	case errors.Is(err, ErrProve) && r.viewer != nil:
+		err := s.askProof(w, r, http.StatusForbidden, "")
+		if err != nil {
+			s.fail(w, r, err)
+		}
+		return
+	case errors.Is(err, ErrFresh):
+		status, key = http.StatusForbidden, "problem.fresh"
+	case errors.Is(err, ErrClosed):
+		status, key = http.StatusForbidden, "problem.closed"
+	case errors.Is(err, ErrForbidden):
+		status, key = http.StatusForbidden, "problem.forbidden"
 	case errors.Is(err, context.Canceled):
 		return // Nobody is left to answer.
 	default:
@@ -47,7 +64,7 @@ func (s *site) fail(w http.ResponseWriter, r *request, err error) {
 // explain draws the page of a problem. If even that fails there's only the
 // status to tell.
 func (s *site) explain(w http.ResponseWriter, r *request, status int, key string) {
-	p := problem{Frame: s.frame(r, "")}
+	p := problem{Frame: s.frame(r, ""), Closed: key == "problem.closed" && r.viewer != nil, Fresh: key == "problem.fresh"}
 	var err, err2 error
 	p.Heading, err = r.locale.Plain(key)
 	p.Text, err2 = r.locale.Plain(key + ".text")

@@ -13,8 +13,23 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; fon
 // filePolicy is the policy of what a message brought, should a browser show it.
 const filePolicy = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
-// maxForm is the longest form in bytes that is read.
-const maxForm = 64 << 10
+// maxForm is the longest form in bytes that is read; maxSelection the longest
+// that names messages.
+const (
+	maxForm      = 256 << 10
+	maxSelection = 8 << 20
+)
+
+// limit is how many bytes of a request's body are read.
+func (s *site) limit(path string) int64 {
+	switch path {
+	case "/compose":
+		return s.MaxLetter + maxForm
+	case "/act":
+		return maxSelection
+	}
+	return maxForm
+}
 
 // protect refuses what other sites send and sets the headers that every answer
 // has. Handlers may replace the policy.
@@ -30,11 +45,11 @@ func (s *site) protect(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
+		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=(), publickey-credentials-get=(self), publickey-credentials-create=(self)")
 		if s.Secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, s.limit(r.URL.Path))
 		next.ServeHTTP(w, r)
 	})
 }

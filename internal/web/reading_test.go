@@ -15,6 +15,9 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"sijill"
+	"sijill/internal/message"
 )
 
 // phrases are what a test looks for in each language.
@@ -101,9 +104,9 @@ func TestPhone(t *testing.T) {
 		b.until(shown("#rows"))
 		b.click(".tabs a:nth-child(2)")
 		b.sees(".folder-list")
-		b.click(".tabs a:nth-child(3)")
-		b.sees(".query-list")
 		b.click(".tabs a:nth-child(4)")
+		b.sees(".query-list")
+		b.click(".tabs a:nth-child(5)")
 		b.sees(".register-facts")
 		b.quiet()
 	}
@@ -225,7 +228,7 @@ func TestVerifyInPage(t *testing.T) {
 	o.tamper = nil
 
 	// A stranger has two files and no account.
-	proof, err := recordsOf{o}.Proof(t.Context(), 1, entry)
+	proof, err := recordsOf{o}.Proof(t.Context(), &Viewer{Account: 1, Open: true}, entry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,10 +262,19 @@ func TestAccessible(t *testing.T) {
 	}
 	o := newOffice(t, "127.0.0.1:9")
 	b := browse(t, o.URL)
+	entry, err := o.mailer.SaveDraft(t.Context(), &Viewer{Account: 1}, -1, &Letter{From: message.Address{Addr: own}, Class: sijill.Personal,
+		To: []message.Address{{Addr: "miriam@orchard.example"}}, Subject: "Article 4", Text: "yes", Answers: -1, Files: []Attached{{Name: "a.txt", Type: "text/plain", Data: []byte("a")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wall := draftLink(entry) + "&wall=1"
 	pages := []string{
 		"/", "/folders", "/search", "/search?q=%D8%B9%D9%82%D8%AF", "/search?q=nothinglikethis", "/search?q=before:someday",
 		fmt.Sprintf("/m/%d", o.entry(t, "offer-2027")), fmt.Sprintf("/m/%d", o.entry(t, "<prize@")), fmt.Sprintf("/m/%d?view=text", o.entry(t, "<gazette-48@")),
-		fmt.Sprintf("/m/%d/verify", o.entry(t, "budget-1@")), "/verify", "/register", "/help", "/absent", "/sign-in",
+		fmt.Sprintf("/m/%d/verify", o.entry(t, "budget-1@")), "/verify", "/register", "/help", "/absent",
+		"/go/inbox?c=personal", fmt.Sprintf("/m/%d", o.entry(t, "<article-4@")), fmt.Sprintf("/compose?re=%d&how=all", o.entry(t, "budget-1@")), "/compose?class=personal", wall,
+		"/reminders", "/open", "/settings", "/settings/security", "/settings/apps", "/settings/sessions",
+		"/admin", "/admin/accounts/2", "/admin/domains", "/admin/queue", "/admin/health", "/recover", "/sign-in",
 	}
 	for i, lang := range []string{"ar", "en"} {
 		for j, width := range []int64{1280, 390} {
@@ -270,7 +282,7 @@ func TestAccessible(t *testing.T) {
 			b.enter(records, lang)
 			these := pages
 			if i != j { // The others have the same pages in another size.
-				these = []string{"/", pages[6], "/search?q=before:someday", "/sign-in"}
+				these = []string{"/", pages[6], "/search?q=before:someday", "/go/inbox?c=personal", "/compose?class=personal", wall, "/settings/security", "/admin/queue", "/sign-in"}
 			}
 			for _, page := range these {
 				if page == "/sign-in" {

@@ -83,7 +83,7 @@ func (s *site) verify(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	row, err := s.Mailbox.Get(r.Context(), r.account.ID, entry)
+	row, err := s.Mailbox.Get(r.Context(), r.viewer, entry)
 	if err != nil {
 		return fmt.Errorf("finding a message: %w", err)
 	}

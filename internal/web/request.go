@@ -15,16 +15,14 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"sijill/internal/people"
 	"sijill/internal/view"
 )
 
 // request is a request with who makes it and in which language they read.
 type request struct {
 	*http.Request
-	account *people.Account // nil before sign-in
-	token   string          // of the session; empty before sign-in
-	locale  *view.Locale
+	viewer *Viewer // nil before sign-in
+	locale *view.Locale
 }
 
 // handler answers a request or returns an error for fail to turn into a status.
@@ -47,7 +45,7 @@ func (s *site) open(h handler) http.Handler {
 // signed serves a page to those who are signed in and sends others there first.
 func (s *site) signed(h handler) http.Handler {
 	return s.open(func(w http.ResponseWriter, r *request) error {
-		if r.account != nil {
+		if r.viewer != nil {
 			return h(w, r)
 		}
 		to := "/sign-in"
@@ -64,19 +62,29 @@ func (s *site) signed(h handler) http.Handler {
 	})
 }
 
+// running serves a page to those who run the server. For others there's none.
+func (s *site) running(h handler) http.Handler {
+	return s.signed(func(w http.ResponseWriter, r *request) error {
+		if !r.viewer.Admin {
+			return fs.ErrNotExist
+		}
+		return h(w, r)
+	})
+}
+
 // identify finds the session and the language of a request. It always returns
 // a request, so that an error can be told in a language.
 func (s *site) identify(r *http.Request) (*request, error) {
 	q := &request{Request: r}
 	err := s.session(q)
-	var chosen, preferred string
+	var chosen, preferred, digits string
 	if c, err := r.Cookie(languageCookie); err == nil {
 		chosen = c.Value
 	}
-	if q.account != nil {
-		preferred = q.account.Language
+	if q.viewer != nil {
+		preferred, digits = q.viewer.Language, q.viewer.Digits
 	}
-	q.locale = s.views.Locale(r.Header.Get("Accept-Language"), chosen, preferred)
+	q.locale = s.views.Locale(r.Header.Get("Accept-Language"), chosen, preferred).WithDigits(digits)
 	return q, err
 }
 
@@ -85,14 +93,14 @@ func (s *site) session(q *request) error {
 	if err != nil || c.Value == "" {
 		return nil
 	}
-	a, err := s.People.Session(q.Context(), c.Value)
+	v, err := s.Access.Resume(q.Context(), c.Value)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("looking up a session: %w", err)
 	}
-	q.account, q.token = &a, c.Value
+	q.viewer = v
 	return nil
 }
 
@@ -128,6 +136,27 @@ func (r *request) entry() (int64, error) {
 	return n, nil
 }
 
+// form reads the form that a request brings.
+func (r *request) form() (url.Values, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, fmt.Errorf("reading a form: %w", errBadRequest)
+	}
+	return r.PostForm, nil
+}
+
+// back is the page that a form was on, or another one of ours.
+func (r *request) back(other string) string {
+	if b := r.PostForm.Get("back"); b != "" {
+		return local(b)
+	}
+	return other
+}
+
+// caller is where a request comes from.
+func (s *site) caller(r *request) Caller {
+	return Caller{From: s.peer(r.Request), Agent: r.UserAgent()}
+}
+
 // latinDigits writes Arabic-Indic and Persian digits as 0 to 9.
 func latinDigits(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -144,7 +173,7 @@ func latinDigits(s string) string {
 // imagesToken is what a page must name to get the remote images of an entry.
 // It hangs on the session, so that no link in a message can ask for them.
 func (r *request) imagesToken(entry int64) string {
-	m := hmac.New(sha256.New, []byte(r.token))
+	m := hmac.New(sha256.New, []byte(r.viewer.Token))
 	fmt.Fprintf(m, "images of entry %d", entry)
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:15])
 }

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -31,16 +33,17 @@ func (s *site) setSession(w http.ResponseWriter, token string) {
 	http.SetCookie(w, c)
 }
 
-// signPage is the sign-in page.
+// signPage is the sign-in page, and that for a forgotten password.
 type signPage struct {
 	view.Frame
 	Back, Tried string
+	Code        bool // A code of the authenticator is wanted.
 	Error       string
 }
 
 func (s *site) signInPage(w http.ResponseWriter, r *request) error {
 	back := local(r.URL.Query().Get("back"))
-	if r.account != nil {
+	if r.viewer != nil {
 		http.Redirect(w, r.Request, back, http.StatusSeeOther)
 		return nil
 	}
@@ -50,6 +53,7 @@ func (s *site) signInPage(w http.ResponseWriter, r *request) error {
 func (s *site) showSignIn(w http.ResponseWriter, r *request, status int, p signPage) error {
 	p.Frame = s.frame(r, "")
 	p.Here = "/sign-in"
+	p.Scripts = []string{"passkey.js"}
 	var err error
 	if p.Title, err = r.locale.Plain("signin"); err != nil {
 		return err
@@ -57,44 +61,78 @@ func (s *site) showSignIn(w http.ResponseWriter, r *request, status int, p signP
 	return s.render(w, status, "sign-in", p)
 }
 
-// signIn starts a session. A session that the browser had ends, and the new one
-// has a token of its own, so that nobody can plant one beforehand.
+// signIn starts a session.
 func (s *site) signIn(w http.ResponseWriter, r *request) error {
-	if err := r.ParseForm(); err != nil {
-		return fmt.Errorf("reading the sign-in form: %w", errBadRequest)
-	}
-	p := signPage{Back: local(r.PostForm.Get("back")), Tried: r.PostForm.Get("address")}
-	n, err := s.People.SignIn(r.Context(), p.Tried, r.PostForm.Get("password"), s.peer(r.Request))
+	form, err := r.form()
 	if err != nil {
-		return s.refuseSignIn(w, r, p, err)
+		return err
 	}
-	if r.token != "" {
-		if err := s.People.SignOut(r.Context(), r.token); err != nil {
-			return fmt.Errorf("ending the session before: %w", err)
+	p := signPage{Back: local(form.Get("back")), Tried: form.Get("address")}
+	v, err := s.Access.SignIn(r.Context(), p.Tried, form.Get("password"), latinDigits(form.Get("code")), s.caller(r))
+	if err != nil {
+		if errors.Is(err, ErrCode) {
+			p.Code = true
+			return s.wantCode(w, r, p, form.Get("code") != "")
 		}
+		if p.Error, err = s.refused(w, r, err, "signin.wrong"); err != nil {
+			return err
+		}
+		return s.showSignIn(w, r, refusal(w), p)
 	}
-	s.setSession(w, n.Token)
+	if err := s.enter(w, r, v); err != nil {
+		return err
+	}
 	http.Redirect(w, r.Request, p.Back, http.StatusSeeOther)
 	return nil
 }
 
-func (s *site) refuseSignIn(w http.ResponseWriter, r *request, p signPage, cause error) error {
-	var slow people.ErrSlowDown
-	var err error
-	status := http.StatusUnprocessableEntity
-	switch {
-	case errors.As(cause, &slow):
-		status = http.StatusTooManyRequests
-		p.Error, err = s.wait(w, r, slow.RetryAfter)
-	case errors.Is(cause, people.ErrCredentials):
-		p.Error, err = r.locale.Plain("signin.wrong")
-	default:
-		return fmt.Errorf("signing in: %w", cause)
+// wantCode shows the sign-in page with a place for the code. The password has to
+// be typed again: a page never carries one.
+func (s *site) wantCode(w http.ResponseWriter, r *request, p signPage, wrong bool) error {
+	key := "signin.code.wanted"
+	if wrong {
+		key = "signin.code.wrong"
 	}
-	if err != nil {
+	var err error
+	if p.Error, err = r.locale.Plain(key); err != nil {
 		return err
 	}
-	return s.showSignIn(w, r, status, p)
+	return s.showSignIn(w, r, http.StatusUnprocessableEntity, p)
+}
+
+// enter gives the browser its session. One that it had before ends, and the new
+// one has a token of its own, so that nobody can plant one beforehand.
+func (s *site) enter(w http.ResponseWriter, r *request, v *Viewer) error {
+	if r.viewer != nil {
+		if err := s.Access.SignOut(r.Context(), r.viewer.Token); err != nil {
+			return fmt.Errorf("ending the session before: %w", err)
+		}
+	}
+	s.setSession(w, v.Token)
+	return nil
+}
+
+// refused says in the reader's language why a proof was refused. wrong is what
+// to say of one that was wrong. An error that is no refusal comes back.
+func (s *site) refused(w http.ResponseWriter, r *request, cause error, wrong string) (string, error) {
+	var slow people.ErrSlowDown
+	switch {
+	case errors.As(cause, &slow):
+		return s.wait(w, r, slow.RetryAfter)
+	case errors.Is(cause, people.ErrCredentials), errors.Is(cause, ErrWrong):
+		return r.locale.Plain(wrong)
+	case errors.Is(cause, ErrUnsuited):
+		return r.locale.Plain("password.unsuited")
+	}
+	return "", fmt.Errorf("checking a proof: %w", cause)
+}
+
+// refusal is the status for what refused has said.
+func refusal(w http.ResponseWriter) int {
+	if w.Header().Get("Retry-After") != "" {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusUnprocessableEntity
 }
 
 // wait says in the reader's language when to try again.
@@ -106,9 +144,127 @@ func (s *site) wait(w http.ResponseWriter, r *request, d time.Duration) (string,
 	return r.locale.Plain("signin.slower", (seconds+59)/60)
 }
 
+// Passkeys are the script's business: it asks for the options, has the browser
+// sign, and brings the answer. What comes back is JSON: where to go, or what to
+// say.
+
+// proved is the answer to a script.
+type proved struct {
+	Go    string `json:"go,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// answer is what the script brings from a passkey.
+type answer struct {
+	ID         string          `json:"id"`
+	Name       string          `json:"name"`
+	Back       string          `json:"back"`
+	Credential json.RawMessage `json:"credential"`
+}
+
+func (r *request) answer() (a answer, err error) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &a)
+	}
+	if err != nil {
+		return a, fmt.Errorf("reading what a passkey says: %w", errBadRequest)
+	}
+	return a, nil
+}
+
+func sendJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(b) // A reader who left is no concern of ours.
+	return nil
+}
+
+func sendCeremony(w http.ResponseWriter, c Ceremony) error {
+	return sendJSON(w, http.StatusOK, struct {
+		ID      string          `json:"id"`
+		Options json.RawMessage `json:"options"`
+	}{c.ID, c.Options})
+}
+
+func (s *site) beginPasskey(w http.ResponseWriter, r *request) error {
+	c, err := s.Access.BeginPasskey(r.Context())
+	if err != nil {
+		return fmt.Errorf("beginning a sign-in by passkey: %w", err)
+	}
+	return sendCeremony(w, c)
+}
+
+func (s *site) finishPasskey(w http.ResponseWriter, r *request) error {
+	a, err := r.answer()
+	if err != nil {
+		return err
+	}
+	v, err := s.Access.FinishPasskey(r.Context(), a.ID, a.Credential, s.caller(r))
+	if err != nil {
+		said, err := s.refused(w, r, err, "passkey.wrong")
+		if err != nil {
+			return err
+		}
+		return sendJSON(w, refusal(w), proved{Error: said})
+	}
+	if err := s.enter(w, r, v); err != nil {
+		return err
+	}
+	return sendJSON(w, http.StatusOK, proved{Go: local(a.Back)})
+}
+
+// recoverPage is for those who forgot their password.
+func (s *site) recoverPage(w http.ResponseWriter, r *request) error {
+	return s.showRecover(w, r, http.StatusOK, signPage{})
+}
+
+func (s *site) showRecover(w http.ResponseWriter, r *request, status int, p signPage) error {
+	p.Frame = s.frame(r, "")
+	p.Here = "/recover"
+	var err error
+	if p.Title, err = r.locale.Plain("recover"); err != nil {
+		return err
+	}
+	return s.render(w, status, "recover", p)
+}
+
+// recover sets a new password by the recovery code and shows the next code.
+func (s *site) recover(w http.ResponseWriter, r *request) error {
+	form, err := r.form()
+	if err != nil {
+		return err
+	}
+	p := signPage{Tried: form.Get("address")}
+	if form.Get("password") != form.Get("again") {
+		if p.Error, err = r.locale.Plain("password.differ"); err != nil {
+			return err
+		}
+		return s.showRecover(w, r, http.StatusUnprocessableEntity, p)
+	}
+	v, code, err := s.Access.Recover(r.Context(), p.Tried, form.Get("code"), form.Get("password"), s.caller(r))
+	if err != nil {
+		if p.Error, err = s.refused(w, r, err, "recover.wrong"); err != nil {
+			return err
+		}
+		return s.showRecover(w, r, refusal(w), p)
+	}
+	if err := s.enter(w, r, v); err != nil {
+		return err
+	}
+	r.viewer = v
+	return s.showSecret(w, r, Secret{Kind: "recovery", Code: code, Next: "/"})
+}
+
 func (s *site) signOut(w http.ResponseWriter, r *request) error {
-	if r.token != "" {
-		if err := s.People.SignOut(r.Context(), r.token); err != nil {
+	if r.viewer != nil {
+		if err := s.Access.SignOut(r.Context(), r.viewer.Token); err != nil {
 			return fmt.Errorf("signing out: %w", err)
 		}
 	}
@@ -120,14 +276,18 @@ func (s *site) signOut(w http.ResponseWriter, r *request) error {
 
 // language keeps the language that was chosen in a cookie for a year.
 func (s *site) language(w http.ResponseWriter, r *request) error {
-	if err := r.ParseForm(); err != nil {
-		return fmt.Errorf("reading the language form: %w", errBadRequest)
+	form, err := r.form()
+	if err != nil {
+		return err
 	}
-	l := s.views.Locale("", r.PostForm.Get("lang"))
+	s.setLanguage(w, s.views.Locale("", form.Get("lang")).Tag)
+	http.Redirect(w, r.Request, r.back("/"), http.StatusSeeOther)
+	return nil
+}
+
+func (s *site) setLanguage(w http.ResponseWriter, tag string) {
 	http.SetCookie(w, &http.Cookie{
-		Name: languageCookie, Value: l.Tag, Path: "/", MaxAge: 365 * 24 * 3600,
+		Name: languageCookie, Value: tag, Path: "/", MaxAge: 365 * 24 * 3600,
 		HttpOnly: true, Secure: s.Secure, SameSite: http.SameSiteLaxMode,
 	})
-	http.Redirect(w, r.Request, local(r.PostForm.Get("back")), http.StatusSeeOther)
-	return nil
 }

@@ -7,8 +7,11 @@
 // bytes it hands out as original are the bytes that were sealed; and that a
 // reader never sees the text of an internal error.
 //
-// Each handler is in a file of its own: authorise, load, act, render. The only
-// thing written from here is which messages were read.
+// Nor does it let mail pass from one of a person's two identities, office and
+// personal, to the other without having asked; and what is being written is with
+// the server, sealed, a few seconds after it was typed.
+//
+// Each page's handlers are in a file of their own: authorise, load, act, render.
 package web
 
 import (
@@ -19,48 +22,20 @@ import (
 	"net/netip"
 	"time"
 
-	"sijill/internal/mailbox"
 	"sijill/internal/message"
-	"sijill/internal/people"
-	"sijill/internal/search"
 	"sijill/internal/view"
 )
 
-// People signs people in. *people.People is one.
-type People interface {
-	// SignIn starts a session. It returns people.ErrCredentials for a wrong
-	// address or password, and people.ErrSlowDown after too many tries.
-	SignIn(ctx context.Context, address, password string, from netip.Addr) (people.Session, error)
-	// Session gives the account of a session; fs.ErrNotExist when it's over.
-	Session(ctx context.Context, token string) (people.Account, error)
-	// SignOut ends a session. One that's over already is no error.
-	SignOut(ctx context.Context, token string) error
-}
-
-// Mailbox gives the lists. *mailbox.Mailbox is one and says what they promise.
-type Mailbox interface {
-	Folders(ctx context.Context, account int64) ([]mailbox.Folder, error)
-	List(ctx context.Context, account, folder, offset, n int64) ([]mailbox.Row, error)
-	Position(ctx context.Context, account, folder, row int64) (int64, error)
-	Get(ctx context.Context, account, entry int64) (mailbox.Row, error)
-	Thread(ctx context.Context, account, thread int64) ([]mailbox.Row, error)
-	MarkSeen(ctx context.Context, account, entry int64, seen bool) error
-}
-
-// Finder answers queries. *search.Search is one.
-type Finder interface {
-	Query(ctx context.Context, account int64, q string, o search.Options) (*search.Result, error)
-}
-
-// Records gives what the register holds. Every method that takes an account
-// returns fs.ErrNotExist for an entry which that account doesn't hold.
+// Records gives what the register holds. Every method that takes a viewer
+// returns fs.ErrNotExist for an entry which that account doesn't hold, and
+// ErrClosed for one that this session has no key to.
 type Records interface {
 	// Original gives the sealed bytes and what is known besides them.
-	Original(ctx context.Context, account, entry int64) ([]byte, message.Envelope, error)
+	Original(ctx context.Context, v *Viewer, entry int64) ([]byte, message.Envelope, error)
 	// Seal says when and how an entry was sealed.
-	Seal(ctx context.Context, account, entry int64) (SealInfo, error)
+	Seal(ctx context.Context, v *Viewer, entry int64) (SealInfo, error)
 	// Proof gives the .tlog-proof of an entry with what proves its message.
-	Proof(ctx context.Context, account, entry int64) ([]byte, error)
+	Proof(ctx context.Context, v *Viewer, entry int64) ([]byte, error)
 	// Checkpoint gives the newest signed checkpoint.
 	Checkpoint(ctx context.Context) ([]byte, error)
 	// Tile gives a tile by its path, "tile/0/x001/067" (C2SP tlog-tiles), or
@@ -79,14 +54,19 @@ type SealInfo struct {
 	Commitment string    // The message's commitment, base64.
 }
 
-// Config is what the pages need. All but Proxies, Health, Now and Location must
-// be given.
+// Config is what the pages need: Access, Mailbox, Search, Records and Log. What
+// else isn't given has no pages.
 type Config struct {
-	People  People
+	Access  Access
 	Mailbox Mailbox
 	Search  Finder
 	Records Records
 	Log     *slog.Logger
+
+	Post     Post     // Writing.
+	Settings Settings // A person's own.
+	Admin    Admin    // For those who run the server.
+	Watcher  Watcher  // News without reloading.
 
 	// Office is the office's name as pages show it.
 	Office string
@@ -94,6 +74,9 @@ type Config struct {
 	// makes the session cookie a __Host- one and asks browsers never to come
 	// by http again.
 	Secure bool
+	// MaxLetter is the longest letter in bytes, attachments included, that can
+	// be written here; 0 means 35 MB.
+	MaxLetter int64
 	// Proxies are the peers whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
 	// Health says whether the server can do its work; nil means it always can.
@@ -104,17 +87,18 @@ type Config struct {
 	Location *time.Location
 }
 
-// site is the handler's state. It is read-only after New.
+// site is the handler's state. All but deeds is read-only after New.
 type site struct {
 	Config
 	views   *view.Views
 	letters *cleaner
+	deeds   deeds
 }
 
 // New makes the handler of all pages. It parses every template; an error means
 // that the program was built wrongly or the configuration lacks something.
 func New(c Config) (http.Handler, error) {
-	if c.People == nil || c.Mailbox == nil || c.Search == nil || c.Records == nil || c.Log == nil {
+	if c.Access == nil || c.Mailbox == nil || c.Search == nil || c.Records == nil || c.Log == nil {
 		return nil, errors.New("making the web pages: the configuration lacks a part")
 	}
 	if c.Now == nil {
@@ -122,6 +106,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.Location == nil {
 		c.Location = time.Local
+	}
+	if c.MaxLetter == 0 {
+		c.MaxLetter = 35 << 20
 	}
 	views, err := view.New()
 	if err != nil {
@@ -139,14 +126,36 @@ func (s *site) routes() *http.ServeMux {
 	m.Handle("GET /log/{path...}", s.open(s.log))
 	m.Handle("GET /sign-in", s.open(s.signInPage))
 	m.Handle("POST /sign-in", s.open(s.signIn))
+	m.Handle("POST /sign-in/passkey/begin", s.open(s.beginPasskey))
+	m.Handle("POST /sign-in/passkey", s.open(s.finishPasskey))
+	m.Handle("GET /recover", s.open(s.recoverPage))
+	m.Handle("POST /recover", s.open(s.recover))
 	m.Handle("POST /sign-out", s.open(s.signOut))
 	m.Handle("POST /language", s.open(s.language))
 	m.Handle("GET /register", s.open(s.register))
 	m.Handle("GET /verify", s.open(s.verifyFiles))
 	m.Handle("GET /help", s.open(s.help))
+	m.Handle("/", s.open(s.absent))
 
+	s.routesOfMail(m)
+	if s.Post != nil {
+		s.routesOfPost(m)
+	}
+	if s.Settings != nil {
+		s.routesOfSettings(m)
+	}
+	if s.Admin != nil {
+		s.routesOfAdmin(m)
+	}
+	return m
+}
+
+func (s *site) routesOfMail(m *http.ServeMux) {
 	m.Handle("GET /{$}", s.signed(s.home))
+	m.Handle("GET /go/{role}", s.signed(s.goTo))
 	m.Handle("GET /folders", s.signed(s.folders))
+	m.Handle("POST /folders", s.signed(s.createFolder))
+	m.Handle("POST /folders/{folder}", s.signed(s.changeFolder))
 	m.Handle("GET /f/{folder}", s.signed(s.folder))
 	m.Handle("GET /rows", s.signed(s.rows))
 	m.Handle("GET /search", s.signed(s.search))
@@ -158,7 +167,58 @@ func (s *site) routes() *http.ServeMux {
 	m.Handle("GET /m/{entry}/presented.eml", s.signed(s.presented))
 	m.Handle("GET /m/{entry}/proof", s.signed(s.proof))
 	m.Handle("GET /m/{entry}/verify", s.signed(s.verify))
-	m.Handle("POST /m/{entry}/unread", s.signed(s.unread))
-	m.Handle("/", s.open(s.absent))
-	return m
+	m.Handle("POST /act", s.signed(s.act))
+	m.Handle("POST /undo", s.signed(s.undo))
+	m.Handle("GET /open", s.signed(s.openPage))
+	m.Handle("POST /open", s.signed(s.openByCode))
+	m.Handle("POST /open/passkey/begin", s.signed(s.beginStepUp))
+	m.Handle("POST /open/passkey", s.signed(s.finishStepUp))
+	m.Handle("POST /open/anew", s.signed(s.startAnew))
+	m.Handle("POST /prove", s.signed(s.prove))
+	m.Handle("GET /events", s.open(s.events))
+}
+
+func (s *site) routesOfPost(m *http.ServeMux) {
+	m.Handle("GET /compose", s.signed(s.compose))
+	m.Handle("POST /compose", s.signed(s.composed))
+	m.Handle("GET /compose/people", s.signed(s.complete))
+	m.Handle("GET /compose/identity", s.signed(s.suggest))
+	m.Handle("GET /reminders", s.signed(s.reminders))
+	m.Handle("POST /m/{entry}/copy", s.signed(s.fileCopy))
+	m.Handle("POST /m/{entry}/dismiss", s.signed(s.dismiss))
+}
+
+func (s *site) routesOfSettings(m *http.ServeMux) {
+	m.Handle("GET /settings", s.signed(s.settings))
+	m.Handle("POST /settings/identity", s.signed(s.setIdentity))
+	m.Handle("POST /settings/preferences", s.signed(s.setPreferences))
+	m.Handle("POST /settings/vacation", s.signed(s.setVacation))
+	m.Handle("POST /settings/forwarding", s.signed(s.setForwarding))
+	m.Handle("GET /settings/security", s.signed(s.security))
+	m.Handle("POST /settings/password", s.signed(s.changePassword))
+	m.Handle("POST /settings/passkey/begin", s.signed(s.beginRegister))
+	m.Handle("POST /settings/passkey", s.signed(s.finishRegister))
+	m.Handle("POST /settings/passkey/opening", s.signed(s.finishOpening))
+	m.Handle("POST /settings/passkey/remove", s.signed(s.removePasskey))
+	m.Handle("POST /settings/totp/begin", s.signed(s.beginTOTP))
+	m.Handle("POST /settings/totp", s.signed(s.confirmTOTP))
+	m.Handle("POST /settings/totp/remove", s.signed(s.removeTOTP))
+	m.Handle("POST /settings/recovery", s.signed(s.newRecovery))
+	m.Handle("GET /settings/apps", s.signed(s.apps))
+	m.Handle("POST /settings/apps", s.signed(s.makeApp))
+	m.Handle("POST /settings/apps/revoke", s.signed(s.revokeApp))
+	m.Handle("GET /settings/sessions", s.signed(s.sessions))
+	m.Handle("POST /settings/sessions/end", s.signed(s.endSession))
+}
+
+func (s *site) routesOfAdmin(m *http.ServeMux) {
+	m.Handle("GET /admin", s.running(s.accounts))
+	m.Handle("POST /admin/accounts", s.running(s.makeAccount))
+	m.Handle("GET /admin/accounts/{account}", s.running(s.account))
+	m.Handle("POST /admin/accounts/{account}", s.running(s.changeAccount))
+	m.Handle("GET /admin/domains", s.running(s.domains))
+	m.Handle("POST /admin/domains", s.running(s.addDomain))
+	m.Handle("GET /admin/queue", s.running(s.queue))
+	m.Handle("POST /admin/queue", s.running(s.changeQueue))
+	m.Handle("GET /admin/health", s.running(s.vitals))
 }

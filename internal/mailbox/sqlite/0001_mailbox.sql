@@ -1,8 +1,120 @@
--- Rows of the mailbox projection. All but mail_state is derived from entries.
--- Times are unix seconds; a row is
--- sort date << 24 | number (see RowID), so that row order is date order.
+-- What people read. State is what people and the clock did: it outlives every
+-- rebuild. Facts are derived from messages. Times are unix seconds unless said
+-- otherwise; a row is sort date << 24 | number (see RowID), so that row order is
+-- date order.
 
--- One line of a message list for each captured message, whoever holds it.
+-- STATE
+
+-- The last numbers given, so that none is given twice, and the first entry that
+-- was never placed.
+CREATE TABLE mail_clock (
+	one      INTEGER PRIMARY KEY CHECK (one = 1),
+	folder   INTEGER NOT NULL,
+	validity INTEGER NOT NULL,
+	next     INTEGER NOT NULL
+);
+INSERT INTO mail_clock VALUES (1, 0, 0, 0);
+
+CREATE TABLE mail_folder (
+	id           INTEGER PRIMARY KEY,
+	account      INTEGER NOT NULL,
+	class        TEXT NOT NULL,
+	name         TEXT NOT NULL,
+	role         TEXT NOT NULL,
+	subscribed   INTEGER NOT NULL,
+	uid_validity INTEGER NOT NULL,
+	uid_next     INTEGER NOT NULL,
+	mod_seq      INTEGER NOT NULL, -- unix milliseconds, or the next higher number
+	total        INTEGER NOT NULL,
+	unseen       INTEGER NOT NULL,
+	gone         INTEGER NOT NULL, -- how many UIDs mail_change.gone holds
+	forgotten    INTEGER NOT NULL, -- changes up to this mod_seq are not in mail_change any more
+	UNIQUE (account, class, name)
+);
+
+-- Where messages lie. One may lie in several folders, and twice in one.
+CREATE TABLE mail_place (
+	folder   INTEGER NOT NULL,
+	uid      INTEGER NOT NULL,
+	account  INTEGER NOT NULL,
+	entry    INTEGER NOT NULL,
+	row      INTEGER NOT NULL,
+	tag      INTEGER NOT NULL, -- of the message's id, to know a message whose number was given again
+	flags    INTEGER NOT NULL, -- see Flags
+	keywords TEXT NOT NULL,    -- with a space between them
+	mod_seq  INTEGER NOT NULL,
+	PRIMARY KEY (folder, uid)
+) WITHOUT ROWID;
+CREATE INDEX mail_place_row ON mail_place (folder, row);
+CREATE INDEX mail_place_entry ON mail_place (entry, account);
+-- With the flags in them, so that they answer alone.
+CREATE INDEX mail_place_unseen ON mail_place (account, row, flags) WHERE flags & 1 = 0;
+CREATE INDEX mail_place_answered ON mail_place (account, row, flags) WHERE flags & 2 <> 0;
+CREATE INDEX mail_place_flagged ON mail_place (account, row, flags) WHERE flags & 4 <> 0;
+CREATE INDEX mail_place_draft ON mail_place (account, row, flags) WHERE flags & 16 <> 0;
+
+-- What became of a folder: UIDs from first to last that bear mod_seq are new or
+-- changed, and those in gone (ascending, differences as unsigned varints) went.
+CREATE TABLE mail_change (
+	folder  INTEGER NOT NULL,
+	mod_seq INTEGER NOT NULL,
+	first   INTEGER NOT NULL,
+	last    INTEGER NOT NULL,
+	gone    BLOB NOT NULL,
+	count   INTEGER NOT NULL, -- UIDs in gone
+	at      INTEGER NOT NULL,
+	PRIMARY KEY (folder, mod_seq)
+) WITHOUT ROWID;
+
+-- Messages that were placed once and lie nowhere any more.
+CREATE TABLE mail_left (
+	account INTEGER NOT NULL,
+	entry   INTEGER NOT NULL,
+	tag     INTEGER NOT NULL,
+	PRIMARY KEY (account, entry)
+) WITHOUT ROWID;
+
+-- Keywords in the spelling in which an account first gave them.
+CREATE TABLE mail_keyword (
+	account INTEGER NOT NULL,
+	folded  TEXT NOT NULL,
+	name    TEXT NOT NULL,
+	PRIMARY KEY (account, folded)
+) WITHOUT ROWID;
+
+-- What was placed in a folder for sent mail of itself during the last day.
+CREATE TABLE mail_sent (
+	account INTEGER NOT NULL,
+	match   INTEGER NOT NULL, -- of class and Message-ID
+	folder  INTEGER NOT NULL,
+	uid     INTEGER NOT NULL,
+	at      INTEGER NOT NULL,
+	PRIMARY KEY (account, match)
+) WITHOUT ROWID;
+CREATE INDEX mail_sent_at ON mail_sent (at);
+
+-- Personal mail that was sent and whose place a copy took: when the copy is
+-- destroyed, so is this.
+CREATE TABLE mail_twin (
+	account INTEGER NOT NULL,
+	entry   INTEGER NOT NULL, -- the copy
+	twin    INTEGER NOT NULL,
+	PRIMARY KEY (account, entry, twin)
+) WITHOUT ROWID;
+
+-- What the register has yet to be told: see note.go.
+CREATE TABLE mail_note (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	mark    BLOB NOT NULL,
+	account INTEGER NOT NULL,
+	kind    TEXT NOT NULL,
+	count   INTEGER NOT NULL,
+	detail  TEXT NOT NULL
+);
+
+-- FACTS
+
+-- One line of a message list for each message, whoever holds it.
 CREATE TABLE mail_message (
 	row         INTEGER PRIMARY KEY,
 	entry       INTEGER NOT NULL UNIQUE,
@@ -16,33 +128,19 @@ CREATE TABLE mail_message (
 	to_text     TEXT NOT NULL,
 	subject     TEXT NOT NULL,
 	snippet     TEXT NOT NULL,
-	attachments INTEGER NOT NULL
+	attachments INTEGER NOT NULL,
+	envelope    BLOB NOT NULL     -- what IMAP shows besides: see envelope.go
 );
 
-CREATE TABLE mail_folder (
-	id           INTEGER PRIMARY KEY,
-	account      INTEGER NOT NULL,
-	name         TEXT NOT NULL,
-	role         TEXT NOT NULL,
-	uid_validity INTEGER NOT NULL,
-	uid_next     INTEGER NOT NULL,
-	total        INTEGER NOT NULL,
-	unseen       INTEGER NOT NULL,
-	UNIQUE (account, name)
-);
-
--- Where a message lies for an account that holds it. Threads are an account's
--- own: nobody learns from them what another account holds.
-CREATE TABLE mail_placement (
+-- Who holds a message, and the thread that it is in for them. Threads are an
+-- account's own: nobody learns from them what another account holds.
+CREATE TABLE mail_holding (
 	row     INTEGER NOT NULL,
 	account INTEGER NOT NULL,
-	folder  INTEGER NOT NULL,
-	uid     INTEGER NOT NULL,
 	thread  INTEGER NOT NULL,
-	PRIMARY KEY (row, account, folder)
+	PRIMARY KEY (row, account)
 ) WITHOUT ROWID;
-CREATE INDEX mail_placement_folder ON mail_placement (folder, row);
-CREATE INDEX mail_placement_thread ON mail_placement (account, thread, row);
+CREATE INDEX mail_holding_thread ON mail_holding (account, thread, row);
 
 -- The thread of every Message-ID that an account's messages have or name.
 CREATE TABLE mail_reference (
@@ -70,12 +168,4 @@ CREATE TABLE mail_merged (
 	thread  INTEGER NOT NULL,
 	target  INTEGER NOT NULL,
 	PRIMARY KEY (account, thread)
-) WITHOUT ROWID;
-
--- What people did to messages: state of its own that no rebuild touches.
-CREATE TABLE mail_state (
-	account INTEGER NOT NULL,
-	entry   INTEGER NOT NULL,
-	flags   INTEGER NOT NULL, -- 1 seen
-	PRIMARY KEY (account, entry)
 ) WITHOUT ROWID;

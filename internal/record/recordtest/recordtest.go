@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"sijill"
 	"sijill/internal/audit"
@@ -63,6 +64,8 @@ type Options struct {
 	VFS     string   // SQLite file layer; see db.Options.
 	FS      files.FS // Segment file layer; nil means the real one. Segments are then in "/segments".
 	Segment int64    // Segment size; 0 means 64 KiB, so that tests roll.
+	// Now is the clock by which mail falls into months; nil means the real one.
+	Now func() time.Time
 }
 
 // New makes a register in a new directory, opens it, and audits it at the end
@@ -98,6 +101,9 @@ func (h *Home) stores(ctx context.Context, o Options) (err error) {
 	}
 	if h.Vault, err = vault.Open(ctx, h.DB, Key); err != nil {
 		return err
+	}
+	if o.Now != nil {
+		h.Vault.SetClock(o.Now)
 	}
 	if o.Segment == 0 {
 		o.Segment = 64 << 10

@@ -45,6 +45,7 @@ CREATE TABLE content (
   rest   INTEGER NOT NULL,
   entry  INTEGER NOT NULL
 );
+CREATE INDEX content_entry ON content (entry); -- for forgetting what was destroyed
 
 -- How far an import has come, and which sources were imported.
 CREATE TABLE progress (

@@ -9,7 +9,7 @@
 -- The tokenizer only splits at spaces: what it gets are terms.
 CREATE VIRTUAL TABLE search_text USING fts5 (
 	body, subject, sender, rcpt, cc, filename,
-	tag, -- who holds it, where it lies and what it has: see apply.go
+	tag, -- who holds it and what it has: see apply.go
 	content = '', contentless_delete = 1, tokenize = "ascii tokenchars '=@.-_+'"
 );
 -- Fewer, larger segments: less rewriting for a little more work per query.
@@ -26,6 +26,8 @@ CREATE TABLE search_doc (
 	entry INTEGER NOT NULL,
 	size  INTEGER NOT NULL -- octets as captured
 );
+-- From where a message lies to its document.
+CREATE INDEX search_doc_row ON search_doc (row);
 
 -- The farthest that a document's number lies after its date, in seconds.
 CREATE TABLE search_spill (

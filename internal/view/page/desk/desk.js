@@ -7,6 +7,7 @@
   const scroll = document.getElementById("scroll");
   const status = document.getElementById("status");
   const name = document.title.split(" · ").pop();
+  const unread = () => (document.title.match(/^\([^)]*\) /) || [""])[0];
   let current = scroll ? Number(scroll.dataset.current) : -1; // the open entry
   let cursor = null; // the row that keys move from: its entry
 
@@ -34,7 +35,8 @@
       return;
     }
     current = Number(article.dataset.entry);
-    document.title = `${article.dataset.title} · ${name}`;
+    document.title = `${unread()}${article.dataset.title} · ${name}`;
+    document.body.dataset.class = article.dataset.class;
     const li = rowOf(current);
     if (li) li.classList.remove("row-new");
     mark();
@@ -93,7 +95,30 @@
   }
 
   const inLetter = (e) => pane.contains(e.target);
-  window.sijillKeys = {
+  // beside is the row after the open one, or the one before it at the end.
+  function beside() {
+    const li = rowOf(current);
+    return li ? li.nextElementSibling || li.previousElementSibling : null;
+  }
+  window.sijillDesk = {
+    cursor: () => rowOf(cursor === null ? current : cursor),
+    beside,
+    open: (li) => {
+      const now = rowOf(Number(li.dataset.entry));
+      if (!now) return;
+      cursor = Number(now.dataset.entry);
+      link(now).focus({ preventScroll: true });
+      link(now).click();
+    },
+  };
+  // Where the list was empty, news begin it.
+  if (!rows) document.addEventListener("sijill:news", (e) => {
+    const form = document.getElementById("act");
+    const here = form && e.detail.folders.find((f) => String(f.id) === form.dataset.folder);
+    if (here && here.total > 0 && !reading()) location.reload();
+  });
+
+  window.sijillKeys = Object.assign(window.sijillKeys || {}, {
     j: () => { step(1); return true; },
     k: () => { step(-1); return true; },
     o: () => {
@@ -103,7 +128,7 @@
     },
     Home: (e) => { if (inLetter(e)) return false; end(false); return true; },
     End: (e) => { if (inLetter(e)) return false; end(true); return true; },
-  };
+  });
   if (rows) rows.addEventListener("focusin", (e) => {
     const li = e.target.closest("li");
     if (li) cursor = Number(li.dataset.entry);

@@ -13,14 +13,14 @@
 
   const LONGEST = 15e6; // pixels
   const AROUND = 25; // rows kept above and below what is in sight
-  const total = Number(scroll.dataset.total);
+  let total = Number(scroll.dataset.total);
   const space = scroll.querySelector(".scroll-space");
   const place = document.getElementById("place");
-  const numbers = new Intl.NumberFormat(document.documentElement.lang === "ar" ? "ar-u-nu-arab" : "en");
+  const numbers = new Intl.NumberFormat(document.documentElement.dataset.numbers === "arab" ? "ar-u-nu-arab" : "en");
 
   const height = rows.firstElementChild.getBoundingClientRect().height;
-  const all = total * height; // how high the rows are together
-  const span = Math.min(all, LONGEST); // how high the scroller makes them
+  let all = total * height; // how high the rows are together
+  let span = Math.min(all, LONGEST); // how high the scroller makes them
   let first = Number(scroll.dataset.from); // offset of the first row in the page
   let top = 0; // how far into "all" the upper edge of the window is
   let seen = 0; // scrollTop when we last looked
@@ -74,16 +74,28 @@
       .replace("{1}", numbers.format(total));
   }
 
-  async function fill() {
+  // count takes another number of rows, when messages came or went.
+  function count(n) {
+    if (!Number.isFinite(n) || n === total) return;
+    total = n;
+    scroll.dataset.total = n;
+    all = total * height;
+    span = Math.min(all, LONGEST);
+    space.style.blockSize = `${span}px`;
+    top = clamp(top);
+  }
+
+  async function fill(fresh) {
     const want = Math.max(0, Math.floor(top / height) - AROUND);
     const until = Math.min(total, want + inSight() + 2 * AROUND);
     const near = Math.floor(AROUND / 2);
     const have = first + rows.children.length;
     const low = Math.max(0, Math.floor(top / height) - near);
     const high = Math.min(total, Math.floor(top / height) + inSight() + near);
-    if (first <= low && high <= have) return;
+    if (fresh !== true && first <= low && high <= have) return;
     if (fetching) {
-      again = true;
+      again = again || (fresh === true ? "fresh" : "more");
+      if (fresh === true) again = "fresh";
       return;
     }
     fetching = true;
@@ -91,18 +103,19 @@
       const answer = await fetch(`${scroll.dataset.rows}&from=${want}&n=${until - want}`, { headers: { "HX-Request": "true" } });
       if (answer.status === 401) return location.reload();
       if (!answer.ok) return;
+      count(Number(answer.headers.get("Sijill-Total")));
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       // A row that has the focus is left where it is, so as not to lose it.
       const focused = rows.contains(document.activeElement) ? document.activeElement.closest("li") : null;
-      const fresh = [...page.querySelectorAll("li")].map((li) =>
-        focused && li.dataset.entry === focused.dataset.entry ? focused : document.adoptNode(li));
-      const keep = new Set(fresh);
+      const next = [...page.querySelectorAll("li")].map((li) =>
+        focused && li.dataset.entry === focused.dataset.entry ? kept(focused, li) : document.adoptNode(li));
+      const keep = new Set(next);
       for (const li of [...rows.children]) if (!keep.has(li)) li.remove();
-      const at = fresh.indexOf(focused);
-      if (at < 0) rows.append(...fresh);
+      const at = next.indexOf(focused);
+      if (at < 0) rows.append(...next);
       else {
-        rows.prepend(...fresh.slice(0, at));
-        rows.append(...fresh.slice(at + 1));
+        rows.prepend(...next.slice(0, at));
+        rows.append(...next.slice(at + 1));
       }
       first = want;
       rows.start = first + 1;
@@ -112,10 +125,25 @@
     } finally {
       fetching = false;
       if (again) {
+        const how = again;
         again = false;
-        fill();
+        fill(how === "fresh");
       }
     }
+  }
+
+  // kept is the row that has the focus, with what its fresh copy says.
+  function kept(li, copy) {
+    li.className = copy.className;
+    for (const name of ["data-at", "aria-posinset", "aria-setsize"]) li.setAttribute(name, copy.getAttribute(name));
+    return li;
+  }
+
+  // reload fetches the rows in sight again. An empty list is another page.
+  async function reload() {
+    for (let wait = 0; fetching && wait < 100; wait++) await new Promise((done) => setTimeout(done, 30));
+    await fill(true);
+    if (total === 0) location.reload();
   }
 
   // show brings the row at an offset into sight and gives its element.
@@ -144,5 +172,13 @@
   fill();
   scroll.addEventListener("scroll", moved, { passive: true });
   new ResizeObserver(() => { top = clamp(top); put(); fill(); }).observe(scroll);
-  window.sijillList = { show, total };
+  window.sijillList = { show, reload, get total() { return total; } };
+  document.addEventListener("sijill:news", (e) => {
+    const here = e.detail.folders.find((f) => scroll.dataset.rows.endsWith(`f=${f.id}`));
+    if (here && (here.total !== total || scroll.dataset.unseen !== String(here.unseen))) {
+      const told = scroll.dataset.unseen !== undefined || here.total !== total;
+      scroll.dataset.unseen = here.unseen;
+      if (told) reload();
+    }
+  });
 })();

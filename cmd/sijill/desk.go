@@ -1,0 +1,397 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"sijill"
+	"sijill/internal/access"
+	"sijill/internal/mailbox"
+	"sijill/internal/message"
+	"sijill/internal/people"
+	"sijill/internal/search"
+	"sijill/internal/vault"
+	"sijill/internal/web"
+)
+
+// desk is what stands behind the pages. Everything that a request takes (the
+// session, the shelf of personal mail) is given back when the request ends.
+type desk struct{ o *office }
+
+// attendance is what one request has taken.
+type attendance struct {
+	mu   sync.Mutex // Guards ends.
+	ends []func()
+}
+
+type attendanceKey struct{}
+
+// attended gives back, after each request, what it took.
+func attended(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &attendance{}
+		defer a.end()
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), attendanceKey{}, a)))
+	})
+}
+
+func (a *attendance) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, end := range slices.Backward(a.ends) {
+		end()
+	}
+	a.ends = nil
+}
+
+// atEnd has end called when the request of ctx ends.
+func atEnd(ctx context.Context, end func()) {
+	a := ctx.Value(attendanceKey{}).(*attendance)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ends = append(a.ends, end)
+}
+
+// viewer is what the pages see of a session.
+func (d *desk) viewer(ctx context.Context, s *access.Session, err error) (*web.Viewer, error) {
+	if err != nil {
+		return nil, pageError(err)
+	}
+	atEnd(ctx, s.Close)
+	v, err := d.o.visit(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	atEnd(ctx, v.close)
+	classes, err := v.classes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := s.Account
+	return &web.Viewer{
+		Account: a.ID, Name: a.Name, Address: a.Address, Token: s.Token,
+		Admin:  a.Role.Has(people.RoleOwner) && a.Role.Has(people.RoleAdministrator) || a.Role.Has(people.RoleAdministrator),
+		Office: slices.Contains(classes, sijill.Office), Personal: slices.Contains(classes, sijill.Personal),
+		Open: s.Open(), Deep: s.Deep(), Language: a.Language, Digits: a.Digits, Session: v,
+	}, nil
+}
+
+// visitOf is the visit behind a viewer.
+func visitOf(v *web.Viewer) *visit { return v.Session.(*visit) }
+
+// pageErrors are errors that the pages know by other names.
+var pageErrors = []struct{ from, to error }{
+	{access.ErrCode, web.ErrCode}, {access.ErrClosed, web.ErrClosed}, {access.ErrStepUp, web.ErrClosed}, {vault.ErrClosed, web.ErrClosed},
+	{access.ErrNotDeep, web.ErrWrong}, {people.ErrMistyped, web.ErrWrong}, {access.ErrScope, web.ErrForbidden}, {access.ErrFresh, web.ErrFresh}, {access.ErrProve, web.ErrProve},
+	{mailbox.ErrWall, web.ErrWall}, {mailbox.ErrName, web.ErrUnsuited}, {mailbox.ErrRole, web.ErrUnsuited}, {mailbox.ErrNotEmpty, web.ErrUnsuited},
+	{people.ErrPassword, web.ErrUnsuited}, {people.ErrInvalid, web.ErrUnsuited}, {people.ErrForeign, web.ErrUnsuited}, {people.ErrTooMany, web.ErrForbidden},
+	{people.ErrLastAddress, web.ErrForbidden}, {people.ErrLastOwner, web.ErrForbidden}, {fs.ErrExist, web.ErrTaken},
+}
+
+// pageError says an error in the words of the pages.
+func pageError(err error) error {
+	for _, e := range pageErrors {
+		if errors.Is(err, e.from) {
+			return fmt.Errorf("%w: %w", e.to, err)
+		}
+	}
+	return err
+}
+
+// provenError is pageError for what somebody who is signed in has shown.
+func provenError(err error) error {
+	if errors.Is(err, people.ErrCredentials) || errors.Is(err, access.ErrCode) {
+		return fmt.Errorf("%w: %w", web.ErrWrong, err)
+	}
+	return pageError(err)
+}
+
+// SignIn implements web.Access, as do the methods below.
+func (d *desk) SignIn(ctx context.Context, name, password, code string, c web.Caller) (*web.Viewer, error) {
+	s, err := d.o.access.SignIn(ctx, name, password, code, c.From, c.Agent)
+	return d.viewer(ctx, s, err)
+}
+
+func (d *desk) Resume(ctx context.Context, token string) (*web.Viewer, error) {
+	s, err := d.o.access.Resume(ctx, token)
+	return d.viewer(ctx, s, err)
+}
+
+func (d *desk) SignOut(ctx context.Context, token string) error {
+	s, err := d.o.access.Resume(ctx, token)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	account := s.Account.ID
+	s.Close()
+	err = d.o.access.SignOut(ctx, token)
+	// This request holds the shelf too: it is forgotten once that has let go.
+	atEnd(ctx, func() { time.AfterFunc(time.Second, func() { d.o.shelves.Forget(account) }) })
+	return err
+}
+
+func ceremony(c people.Ceremony, err error) (web.Ceremony, error) {
+	return web.Ceremony{ID: c.State, Options: c.Options}, provenError(err)
+}
+
+func (d *desk) BeginPasskey(ctx context.Context) (web.Ceremony, error) {
+	return ceremony(d.o.access.BeginPasskey(ctx))
+}
+
+func (d *desk) FinishPasskey(ctx context.Context, id string, answer []byte, c web.Caller) (*web.Viewer, error) {
+	s, err := d.o.access.FinishPasskey(ctx, id, answer, c.From, c.Agent)
+	return d.viewer(ctx, s, err)
+}
+
+func (d *desk) Recover(ctx context.Context, name, code, password string, c web.Caller) (*web.Viewer, string, error) {
+	s, err := d.o.access.Recover(ctx, name, code, password, c.From, c.Agent)
+	if err != nil {
+		return nil, "", pageError(err)
+	}
+	fresh := s.Recovery
+	v, err := d.viewer(ctx, s, nil)
+	return v, fresh, err
+}
+
+func (d *desk) BeginStepUp(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
+	return ceremony(d.o.access.BeginStepUp(ctx, visitOf(v).session))
+}
+
+func (d *desk) FinishStepUp(ctx context.Context, v *web.Viewer, id string, answer []byte) error {
+	return provenError(d.o.access.FinishStepUp(ctx, visitOf(v).session, id, answer, d.by(ctx, v)))
+}
+
+func (d *desk) StepUpByCode(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.access.StepUpByCode(ctx, visitOf(v).session, code, d.by(ctx, v)))
+}
+
+func (d *desk) Prove(ctx context.Context, v *web.Viewer, password string, c web.Caller) error {
+	by := people.By{Account: v.Account, From: c.From, Agent: c.Agent}
+	return provenError(d.o.access.Prove(ctx, visitOf(v).session, password, by))
+}
+
+func (d *desk) StartAnew(ctx context.Context, v *web.Viewer, c web.Caller) (string, error) {
+	by := people.By{Account: v.Account, From: c.From, Agent: c.Agent}
+	code, err := d.o.access.ResetRoots(ctx, visitOf(v).session, by, access.OldPersonalMail)
+	return code, provenError(err)
+}
+
+// by is who makes a change.
+func (d *desk) by(_ context.Context, v *web.Viewer) people.By { return people.By{Account: v.Account} }
+
+// Folders implements web.Mailbox, as do the methods below.
+func (d *desk) Folders(ctx context.Context, v *web.Viewer) ([]web.Folder, error) {
+	list, err := visitOf(v).folders(ctx)
+	var out []web.Folder
+	for _, f := range list {
+		out = append(out, web.Folder{ID: f.ID, Class: f.Class, Name: f.Name, Role: f.Role, Total: f.Total, Unseen: f.Unseen})
+	}
+	return out, err
+}
+
+func line(r mailbox.Row) web.Line {
+	return web.Line{
+		Row: r.ID, Entry: r.Entry, Thread: r.Thread, Folder: r.Folder, UID: r.UID, Class: r.Class, Date: r.Date, From: r.From, To: r.To,
+		Subject: r.Subject, Snippet: r.Snippet, Size: r.Size, Attachments: r.Attachments, Closed: r.Closed,
+		Seen: r.Flags&mailbox.FlagSeen != 0, Answered: r.Flags&mailbox.FlagAnswered != 0, Flagged: r.Flags&mailbox.FlagFlagged != 0,
+	}
+}
+
+// lines are the rows that a visit may see.
+func (v *visit) lines(rows []mailbox.Row) []web.Line {
+	var out []web.Line
+	for _, r := range rows {
+		if v.scope.Has(r.Class) {
+			out = append(out, line(r))
+		}
+	}
+	return out
+}
+
+func (d *desk) List(ctx context.Context, v *web.Viewer, folder, offset, n int64) ([]web.Line, error) {
+	visit := visitOf(v)
+	if err := visit.mine(ctx, folder); err != nil {
+		return nil, err
+	}
+	rows, err := visit.view().List(ctx, folder, offset, n)
+	return visit.lines(rows), err
+}
+
+func (d *desk) Position(ctx context.Context, v *web.Viewer, folder, row int64) (int64, error) {
+	if err := visitOf(v).mine(ctx, folder); err != nil {
+		return 0, err
+	}
+	return visitOf(v).view().Position(ctx, folder, row)
+}
+
+func (d *desk) Get(ctx context.Context, v *web.Viewer, entry int64) (web.Line, error) {
+	visit := visitOf(v)
+	r, err := visit.view().Get(ctx, entry)
+	if err == nil && r.Closed && visit.shelf != nil {
+		// It may have come this moment.
+		if err = visit.sync(ctx); err == nil {
+			r, err = visit.view().Get(ctx, entry)
+		}
+	}
+	if err == nil && !visit.scope.Has(r.Class) {
+		err = fmt.Errorf("entry %d: %w", entry, fs.ErrNotExist)
+	}
+	return line(r), err
+}
+
+func (d *desk) Thread(ctx context.Context, v *web.Viewer, thread int64) ([]web.Line, error) {
+	rows, err := visitOf(v).view().Thread(ctx, thread)
+	return visitOf(v).lines(rows), err
+}
+
+func (d *desk) UIDs(ctx context.Context, v *web.Viewer, folder int64) ([]int64, error) {
+	visit := visitOf(v)
+	if err := visit.mine(ctx, folder); err != nil {
+		return nil, err
+	}
+	places, err := d.o.mailbox.Places(ctx, visit.account, folder, 1, 1<<32)
+	var out []int64
+	for _, p := range places {
+		out = append(out, p.UID)
+	}
+	return out, err
+}
+
+var markFlags = map[web.Mark]mailbox.Flags{web.MarkSeen: mailbox.FlagSeen, web.MarkFlagged: mailbox.FlagFlagged, web.MarkAnswered: mailbox.FlagAnswered}
+
+func (d *desk) Mark(ctx context.Context, v *web.Viewer, folder int64, uids []int64, m web.Mark, on bool) error {
+	if err := visitOf(v).mine(ctx, folder); err != nil {
+		return err
+	}
+	op := mailbox.Remove
+	if on {
+		op = mailbox.Add
+	}
+	_, err := d.o.mailbox.Flag(ctx, v.Account, folder, uids, op, markFlags[m], nil)
+	return err
+}
+
+func (d *desk) Move(ctx context.Context, v *web.Viewer, folder int64, uids []int64, to int64) ([]int64, error) {
+	visit := visitOf(v)
+	if err := errors.Join(visit.mine(ctx, folder), visit.mine(ctx, to)); err != nil {
+		return nil, err
+	}
+	moved, err := visit.move(ctx, folder, uids, to)
+	var out []int64
+	for _, c := range moved {
+		out = append(out, c.To)
+	}
+	return out, pageError(err)
+}
+
+func (d *desk) Expunge(ctx context.Context, v *web.Viewer, folder int64, uids []int64) error {
+	if err := visitOf(v).mine(ctx, folder); err != nil {
+		return err
+	}
+	return d.o.mailbox.Expunge(ctx, v.Account, folder, uids)
+}
+
+func (d *desk) CreateFolder(ctx context.Context, v *web.Viewer, class sijill.Class, name string) (int64, error) {
+	if !visitOf(v).scope.Has(class) {
+		return 0, fs.ErrNotExist
+	}
+	f, err := d.o.mailbox.CreateFolder(ctx, v.Account, class, name)
+	return f.ID, pageError(err)
+}
+
+func (d *desk) RenameFolder(ctx context.Context, v *web.Viewer, folder int64, name string) error {
+	if err := visitOf(v).mine(ctx, folder); err != nil {
+		return err
+	}
+	return pageError(d.o.mailbox.RenameFolder(ctx, v.Account, folder, name))
+}
+
+func (d *desk) DeleteFolder(ctx context.Context, v *web.Viewer, folder int64) error {
+	if err := visitOf(v).mine(ctx, folder); err != nil {
+		return err
+	}
+	return pageError(d.o.mailbox.DeleteFolder(ctx, v.Account, folder))
+}
+
+// Watch implements web.Watcher.
+func (d *desk) Watch(v *web.Viewer) (<-chan struct{}, func()) { return d.o.mailbox.Watch(v.Account) }
+
+// Query implements web.Finder.
+func (d *desk) Query(ctx context.Context, v *web.Viewer, q string, opts search.Options) (*web.Findings, error) {
+	r, err := visitOf(v).query(ctx, q, opts)
+	if err != nil {
+		return nil, err
+	}
+	out := &web.Findings{Total: r.Total, TotalIsFloor: r.TotalIsFloor, Next: r.Next}
+	for _, h := range r.Hits {
+		out.Hits = append(out.Hits, web.Hit{Line: line(h.Row), Spans: h.Snippet})
+	}
+	return out, nil
+}
+
+// Original implements web.Records, as do the methods below.
+func (d *desk) Original(ctx context.Context, v *web.Viewer, entry int64) ([]byte, message.Envelope, error) {
+	it, err := visitOf(v).item(ctx, entry)
+	if err != nil {
+		return nil, message.Envelope{}, err
+	}
+	c, err := it.Content()
+	if err != nil {
+		return nil, message.Envelope{}, pageError(err)
+	}
+	return c.Message, c.Envelope, nil
+}
+
+func (d *desk) Seal(ctx context.Context, v *web.Viewer, entry int64) (web.SealInfo, error) {
+	it, err := visitOf(v).item(ctx, entry)
+	if err != nil {
+		return web.SealInfo{}, err
+	}
+	if err := d.o.register.Refresh(ctx); err != nil {
+		return web.SealInfo{}, err
+	}
+	size, note := d.o.register.Head()
+	info := web.SealInfo{Entry: entry, Time: it.Entry.Time, Size: size, Checkpoint: string(note)}
+	if m := it.Entry.Message; m != nil {
+		info.Commitment = base64.StdEncoding.EncodeToString(m.Commitment[:])
+	}
+	return info, nil
+}
+
+func (d *desk) Proof(ctx context.Context, v *web.Viewer, entry int64) ([]byte, error) {
+	visit := visitOf(v)
+	if _, err := visit.item(ctx, entry); err != nil {
+		return nil, err
+	}
+	p, err := d.o.register.ProofFor(ctx, entry, false, visit.session.Ring())
+	if err != nil {
+		return nil, err
+	}
+	return p.Marshal()
+}
+
+func (d *desk) Checkpoint(ctx context.Context) ([]byte, error) {
+	err := d.o.register.Refresh(ctx)
+	_, note := d.o.register.Head()
+	return note, err
+}
+
+func (d *desk) Tile(ctx context.Context, path string) ([]byte, error) {
+	t, err := sijill.ParseTilePath(path)
+	if err != nil || t.L == sijill.EntryTile { // Entries are for auditors, not for the public.
+		return nil, fs.ErrNotExist
+	}
+	return d.o.register.Tile(ctx, t)
+}
+
+func (d *desk) Key() string { return d.o.register.Key() }

@@ -1,0 +1,480 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sijill"
+	"sijill/internal/mailbox"
+	"sijill/internal/message"
+	"sijill/internal/outbox"
+	"sijill/internal/people"
+	"sijill/internal/post"
+	"sijill/internal/search"
+	"sijill/internal/wall"
+	"sijill/internal/web"
+)
+
+// Identities implements web.Post, as do the methods below.
+func (d *desk) Identities(ctx context.Context, v *web.Viewer) ([]web.Identity, error) {
+	list, err := d.o.people.Addresses(ctx, v.Account)
+	if err != nil {
+		return nil, err
+	}
+	var out []web.Identity
+	for _, class := range []sijill.Class{sijill.Office, sijill.Personal} {
+		for _, a := range list {
+			if a.Class != class || !visitOf(v).scope.Has(class) || a.Alias && !a.Sends {
+				continue
+			}
+			name := a.Name
+			if name == "" {
+				name = v.Name
+			}
+			out = append(out, web.Identity{Address: a.Address, Class: a.Class, Name: name, Signature: a.Signature})
+		}
+	}
+	return out, nil
+}
+
+// Suggest looks at contacts of the office first, then at where mail from and to
+// these people lies.
+func (d *desk) Suggest(ctx context.Context, v *web.Viewer, to []message.Address) (sijill.Class, error) {
+	visit := visitOf(v)
+	var office, personal bool
+	for _, a := range to[:min(len(to), 10)] {
+		if d.o.wall.Contact(a.Addr) || d.o.local(a.Addr) {
+			return sijill.Office, nil
+		}
+		q := "from:" + search.Quote(a.Addr) + " OR to:" + search.Quote(a.Addr)
+		if search.Quote(a.Addr) == "" {
+			continue
+		}
+		r, err := visit.query(ctx, q, search.Options{Limit: 20})
+		if err != nil {
+			return "", err
+		}
+		for _, h := range r.Hits {
+			office, personal = office || h.Class != sijill.Personal, personal || h.Class == sijill.Personal
+		}
+	}
+	switch {
+	case office && !personal:
+		return sijill.Office, nil
+	case personal && !office:
+		return sijill.Personal, nil
+	}
+	return "", nil
+}
+
+// How much of one's mail is looked at to complete an address, and how many are
+// offered.
+const (
+	completeSent    = 300
+	completeInbox   = 700
+	completeOffered = 10
+)
+
+func (d *desk) Complete(ctx context.Context, v *web.Viewer, prefix string) ([]message.Address, error) {
+	visit := visitOf(v)
+	folders, err := visit.folders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &completion{prefix: strings.ToLower(strings.TrimSpace(prefix)), found: map[string]*candidate{}}
+	for _, f := range folders {
+		switch f.Role {
+		case mailbox.RoleSent:
+			err = c.sent(ctx, visit, f.ID)
+		case mailbox.RoleInbox:
+			err = c.received(ctx, visit, f.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.best(), nil
+}
+
+// completion gathers people whose name or address has a word with a prefix.
+type completion struct {
+	prefix string
+	found  map[string]*candidate
+}
+
+type candidate struct {
+	message.Address
+	weight int
+}
+
+func (c *completion) add(a message.Address, weight int) {
+	key := strings.ToLower(a.Addr)
+	if a.Addr == "" || c.prefix == "" || !c.matches(a) {
+		return
+	}
+	if c.found[key] == nil {
+		c.found[key] = &candidate{Address: a}
+	}
+	c.found[key].weight += weight
+	if c.found[key].Name == "" {
+		c.found[key].Name = a.Name
+	}
+}
+
+func (c *completion) matches(a message.Address) bool {
+	words := strings.FieldsFunc(strings.ToLower(a.Name+" "+a.Addr), func(r rune) bool { return strings.ContainsRune(" .-_@<>,;\"'", r) })
+	return strings.HasPrefix(strings.ToLower(a.Addr), c.prefix) || strings.Contains(" "+strings.ToLower(a.Name), " "+c.prefix) ||
+		slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, c.prefix) })
+}
+
+func (c *completion) sent(ctx context.Context, v *visit, folder int64) error {
+	rows, err := v.view().List(ctx, folder, 0, completeSent)
+	if err != nil {
+		return err
+	}
+	var entries []int64
+	for _, r := range rows {
+		entries = append(entries, r.Entry)
+	}
+	list, err := v.view().Summaries(ctx, entries)
+	for _, s := range list {
+		for _, field := range []string{s.To, s.Cc} {
+			for _, a := range message.ParseAddresses(field) {
+				c.add(a, 3)
+			}
+		}
+	}
+	return err
+}
+
+func (c *completion) received(ctx context.Context, v *visit, folder int64) error {
+	rows, err := v.view().List(ctx, folder, 0, completeInbox)
+	for _, r := range rows {
+		c.add(r.From, 1)
+	}
+	return err
+}
+
+func (c *completion) best() []message.Address {
+	var list []*candidate
+	for _, x := range c.found {
+		list = append(list, x)
+	}
+	slices.SortFunc(list, func(a, b *candidate) int { return cmp.Or(b.weight-a.weight, strings.Compare(a.Addr, b.Addr)) })
+	var out []message.Address
+	for _, x := range list[:min(len(list), completeOffered)] {
+		out = append(out, x.Address)
+	}
+	return out
+}
+
+// Fields in which a draft keeps what isn't part of a letter. They leave with
+// nothing.
+const (
+	draftAnswers = "X-Sijill-Answers"
+	draftHow     = "X-Sijill-How"
+)
+
+// compose writes a letter. A draft also keeps what it answers.
+func (d *desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft bool) ([]byte, error) {
+	m := &message.Draft{From: l.From, To: l.To, Cc: l.Cc, Bcc: l.Bcc, Subject: l.Subject, Text: l.Text, Flowed: !draft,
+		Date: time.Now(), Hostname: d.o.config.hostname()}
+	for _, f := range l.Files {
+		m.Files = append(m.Files, message.File{Name: f.Name, Type: f.Type, Data: f.Data})
+	}
+	if l.Answers >= 0 {
+		if err := d.refer(ctx, v, l, m); err != nil {
+			return nil, err
+		}
+	}
+	if draft && l.Answers >= 0 {
+		m.Fields = []message.HeaderField{{Name: draftAnswers, Value: strconv.FormatInt(l.Answers, 10)}, {Name: draftHow, Value: l.How}}
+	}
+	b, err := message.Compose(m)
+	if errors.Is(err, message.ErrAddress) {
+		err = fmt.Errorf("%w: %w", web.ErrUnsuited, err)
+	}
+	return b, err
+}
+
+// refer makes a letter an answer to a message. What can't be opened any more is
+// no reason not to send it.
+func (d *desk) refer(ctx context.Context, v *web.Viewer, l *web.Letter, m *message.Draft) error {
+	raw, e, err := d.Original(ctx, v, l.Answers)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, web.ErrClosed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	answered := message.Reply(message.Parse(e.Inner(raw)), message.ReplySender, func(string) bool { return false }, "")
+	m.References = answered.References
+	if l.How == web.HowReply || l.How == web.HowAll {
+		m.InReplyTo = answered.InReplyTo
+	}
+	return nil
+}
+
+// letter is what post sends.
+func (d *desk) letter(ctx context.Context, v *web.Viewer, l *web.Letter) (*post.Letter, error) {
+	a, err := d.o.mayWrite(ctx, visitOf(v).session, l.From.Addr)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: %w", web.ErrForbidden, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := d.o.sender(ctx, v.Account, a.Class)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := d.compose(ctx, v, l, false)
+	if err != nil {
+		return nil, err
+	}
+	out := &post.Letter{Sender: s, From: a.Address, Original: raw, ToSend: message.RemoveFields(raw, "Bcc"), File: l.FileCopy,
+		Envelope: message.Envelope{Door: "web", From: a.Address, Time: time.Now().UTC().Truncate(time.Millisecond)}}
+	for _, list := range [][]message.Address{l.To, l.Cc, l.Bcc} {
+		for _, to := range list {
+			if !slices.Contains(out.Envelope.To, to.Addr) {
+				out.Envelope.To = append(out.Envelope.To, to.Addr)
+				out.To = append(out.To, outbox.Recipient{Address: to.Addr})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (d *desk) Check(ctx context.Context, v *web.Viewer, l *web.Letter) (web.Crossing, error) {
+	p, err := d.letter(ctx, v, l)
+	if err != nil {
+		return web.Crossing{}, err
+	}
+	c, err := d.o.post.Check(ctx, p)
+	out := web.Crossing{Answers: c == wall.Answers}
+	if c != wall.None {
+		for _, to := range slices.Concat(l.To, l.Cc, l.Bcc) {
+			if d.o.wall.Contact(to.Addr) {
+				out.Contacts = append(out.Contacts, to)
+			}
+		}
+	}
+	return out, err
+}
+
+func (d *desk) Send(ctx context.Context, v *web.Viewer, l *web.Letter, undo time.Duration) (web.Sent, error) {
+	p, err := d.letter(ctx, v, l)
+	if err != nil {
+		return web.Sent{}, err
+	}
+	if len(p.To) == 0 {
+		return web.Sent{}, web.ErrUnsuited
+	}
+	p.Delay = undo
+	sent, err := d.o.post.Send(ctx, p)
+	var crosses *post.Crosses
+	switch {
+	case errors.As(err, &crosses):
+		return web.Sent{}, fmt.Errorf("%w: %w", web.ErrWall, err)
+	case errors.Is(err, outbox.ErrLetter):
+		return web.Sent{}, fmt.Errorf("%w: %w", web.ErrUnsuited, err)
+	case err != nil:
+		return web.Sent{}, err
+	}
+	if err := d.sentOne(ctx, v, l); err != nil {
+		d.o.log.Error("a letter was sent; what goes with it was not done", "error", err)
+	}
+	return web.Sent{ID: strconv.FormatInt(sent.Entry, 10), Until: sent.Leaves, Entry: sent.Entry}, nil
+}
+
+// sentOne drops the draft of a letter that was sent, and marks what it answers.
+func (d *desk) sentOne(ctx context.Context, v *web.Viewer, l *web.Letter) error {
+	var errs []error
+	if l.Draft >= 0 {
+		errs = append(errs, d.DropDraft(ctx, v, l.Draft))
+	}
+	if l.Answers >= 0 && (l.How == web.HowReply || l.How == web.HowAll) {
+		r, err := visitOf(v).view().Get(ctx, l.Answers)
+		if err == nil {
+			err = d.Mark(ctx, v, r.Folder, []int64{r.UID}, web.MarkAnswered, true)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Undo withdraws a letter, takes it out of Sent and gives it back to be written
+// on. That it was written and withdrawn stays on record.
+func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) (*web.Letter, error) {
+	entry, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return nil, fs.ErrNotExist
+	}
+	err = d.o.outbox.Withdraw(ctx, entry, v.Account)
+	if errors.Is(err, outbox.ErrTooLate) || errors.Is(err, outbox.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", web.ErrLate, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.read(ctx, v, entry)
+	if err != nil {
+		return nil, err
+	}
+	r, err := visitOf(v).view().Get(ctx, entry)
+	if err == nil && r.Class != sijill.Personal { // Personal mail would be destroyed: it goes to the trash.
+		err = d.o.mailbox.Expunge(ctx, v.Account, r.Folder, []int64{r.UID})
+	} else if err == nil {
+		err = d.toTrash(ctx, v, r)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return l, err
+}
+
+func (d *desk) toTrash(ctx context.Context, v *web.Viewer, r mailbox.Row) error {
+	roles, err := d.o.roles.of(ctx, v.Account, r.Class)
+	if err != nil {
+		return err
+	}
+	_, err = d.o.mailbox.Move(ctx, v.Account, r.Folder, []int64{r.UID}, roles[mailbox.RoleTrash])
+	return err
+}
+
+func (d *desk) SaveDraft(ctx context.Context, v *web.Viewer, replaces int64, l *web.Letter) (int64, error) {
+	visit := visitOf(v)
+	if !visit.scope.Has(l.Class) {
+		return 0, web.ErrForbidden
+	}
+	raw, err := d.compose(ctx, v, l, true)
+	if err != nil {
+		return 0, err
+	}
+	roles, err := d.o.roles.of(ctx, v.Account, l.Class)
+	if err != nil {
+		return 0, err
+	}
+	f := mailbox.Folder{ID: roles[mailbox.RoleDrafts], Class: l.Class}
+	entry, err := visit.put(ctx, f, raw, mailbox.Arrival{Folder: f.ID, Flags: mailbox.FlagDraft | mailbox.FlagSeen}, "web")
+	if err != nil {
+		return 0, err
+	}
+	if replaces >= 0 {
+		err = d.DropDraft(ctx, v, replaces)
+	}
+	return entry, err
+}
+
+// Draft reads a draft back.
+func (d *desk) Draft(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
+	l, err := d.read(ctx, v, entry)
+	if err == nil {
+		l.Draft = entry
+	}
+	return l, err
+}
+
+// read makes a letter of a message that was composed here.
+func (d *desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
+	raw, _, err := d.Original(ctx, v, entry)
+	if err != nil {
+		return nil, err
+	}
+	m := message.Parse(raw)
+	l := &web.Letter{To: m.To(), Cc: m.Cc(), Bcc: m.Bcc(), Subject: m.Subject(), Text: strings.ReplaceAll(m.Text(), "\r\n", "\n"), Answers: -1, Draft: -1}
+	if from := m.From(); len(from) > 0 {
+		l.From = from[0]
+		a, err := d.o.people.Sender(ctx, v.Account, from[0].Addr)
+		if err != nil {
+			return nil, err
+		}
+		l.Class = a.Class
+	}
+	if n, err := strconv.ParseInt(m.Header.Get(draftAnswers), 10, 64); err == nil {
+		l.Answers, l.How = n, m.Header.Get(draftHow)
+	}
+	for _, a := range m.Attachments() {
+		l.Files = append(l.Files, web.Attached{Name: a.Name, Type: a.Type, Data: bytes.Clone(a.Part.Decoded())})
+	}
+	return l, nil
+}
+
+func (d *desk) DropDraft(ctx context.Context, v *web.Viewer, entry int64) error {
+	p, err := d.o.mailbox.Placed(ctx, v.Account, entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, err := visitOf(v).folder(ctx, p.Folder)
+	if errors.Is(err, fs.ErrNotExist) || f.Role != mailbox.RoleDrafts {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.o.mailbox.Expunge(ctx, v.Account, p.Folder, []int64{p.UID})
+}
+
+func (d *desk) FileCopy(ctx context.Context, v *web.Viewer, entry int64) (int64, error) {
+	it, err := visitOf(v).item(ctx, entry)
+	if err != nil {
+		return 0, err
+	}
+	s, err := d.o.sender(ctx, v.Account, sijill.Personal)
+	if err != nil {
+		return 0, err
+	}
+	n, err := d.o.post.File(ctx, s, it)
+	if errors.Is(err, post.ErrNotPersonal) {
+		err = fmt.Errorf("%w: %w", web.ErrUnsuited, err)
+	}
+	return n, pageError(err)
+}
+
+func (d *desk) Reminders(ctx context.Context, v *web.Viewer) ([]web.Reminder, error) {
+	if !visitOf(v).scope.Has(sijill.Personal) {
+		return nil, nil
+	}
+	list, err := d.o.wall.Due(ctx, v.Account)
+	var out []web.Reminder
+	for _, x := range list {
+		out = append(out, web.Reminder{Entry: x.Entry, Arrived: x.Arrived, Due: x.By})
+	}
+	return out, err
+}
+
+func (d *desk) Dismiss(ctx context.Context, v *web.Viewer, entry int64) error {
+	s, err := d.o.sender(ctx, v.Account, sijill.Personal)
+	if err != nil {
+		return err
+	}
+	return d.o.post.Keep(ctx, s, entry)
+}
+
+// SetIdentity implements web.Settings.
+func (d *desk) SetIdentity(ctx context.Context, v *web.Viewer, i web.Identity) error {
+	list, err := d.o.people.Addresses(ctx, v.Account)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(list, func(a people.Address) bool { return strings.EqualFold(a.Address, i.Address) })
+	if at < 0 || !visitOf(v).scope.Has(list[at].Class) {
+		return fs.ErrNotExist
+	}
+	a := list[at]
+	a.Name, a.Signature = i.Name, i.Signature
+	return pageError(d.o.people.SetAddress(ctx, v.Account, a))
+}

@@ -1,0 +1,403 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"sijill"
+	"sijill/internal/access"
+	"sijill/internal/people"
+	"sijill/internal/post"
+	"sijill/internal/setup"
+	"sijill/internal/web"
+)
+
+// SetPreferences implements web.Settings, as do the methods below.
+func (d *desk) SetPreferences(ctx context.Context, v *web.Viewer, language, digits string) error {
+	return pageError(errors.Join(d.o.people.SetLanguage(ctx, v.Account, language), d.o.people.SetDigits(ctx, v.Account, digits)))
+}
+
+func passkey(k access.Passkey) web.Passkey {
+	return web.Passkey{ID: strconv.FormatInt(k.ID, 10), Name: k.Name, Opens: k.Deep, Created: k.Created, Used: k.Used}
+}
+
+func (d *desk) Credentials(ctx context.Context, v *web.Viewer) (c web.Credentials, err error) {
+	keys, err := d.o.access.Passkeys(ctx, v.Account)
+	if err != nil {
+		return c, err
+	}
+	for _, k := range keys {
+		c.Passkeys = append(c.Passkeys, passkey(k))
+	}
+	if c.TOTP, err = d.o.people.HasTOTP(ctx, v.Account); err != nil {
+		return c, err
+	}
+	_, c.Recovery, err = d.o.people.RecoveryCredential(ctx, v.Account)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return c, err
+}
+
+func (d *desk) ChangePassword(ctx context.Context, v *web.Viewer, old, fresh string) (string, error) {
+	code, err := d.o.access.ChangePassword(ctx, visitOf(v).session, old, fresh, d.by(ctx, v))
+	return code, provenError(err)
+}
+
+func (d *desk) BeginRegister(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
+	return ceremony(d.o.access.BeginRegister(ctx, visitOf(v).session))
+}
+
+func (d *desk) FinishRegister(ctx context.Context, v *web.Viewer, id, name string, answer []byte) (web.Passkey, *web.Ceremony, error) {
+	k, next, err := d.o.access.FinishRegister(ctx, visitOf(v).session, id, answer, name, d.by(ctx, v))
+	if err != nil || next == nil {
+		return passkey(k), nil, provenError(err)
+	}
+	c, err := ceremony(*next, nil)
+	return passkey(k), &c, err
+}
+
+func (d *desk) FinishOpening(ctx context.Context, v *web.Viewer, id string, answer []byte) (web.Passkey, error) {
+	k, err := d.o.access.FinishOpening(ctx, visitOf(v).session, id, answer, d.by(ctx, v))
+	return passkey(k), provenError(err)
+}
+
+// number reads the id of something of the viewer's.
+func number(id string) (int64, error) {
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return 0, fs.ErrNotExist
+	}
+	return n, nil
+}
+
+func (d *desk) RemovePasskey(ctx context.Context, v *web.Viewer, id string) error {
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	return provenError(d.o.access.RemovePasskey(ctx, visitOf(v).session, n, d.by(ctx, v)))
+}
+
+func (d *desk) BeginTOTP(ctx context.Context, v *web.Viewer) (web.TOTP, error) {
+	t, err := d.o.access.BeginTOTP(ctx, visitOf(v).session)
+	return web.TOTP{Secret: t.Secret, URI: t.URI}, provenError(err)
+}
+
+func (d *desk) ConfirmTOTP(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.access.ConfirmTOTP(ctx, visitOf(v).session, code, d.by(ctx, v)))
+}
+
+func (d *desk) RemoveTOTP(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.access.RemoveTOTP(ctx, visitOf(v).session, code, d.by(ctx, v)))
+}
+
+func (d *desk) NewRecovery(ctx context.Context, v *web.Viewer) (string, error) {
+	code, err := d.o.access.NewRecovery(ctx, visitOf(v).session, d.by(ctx, v))
+	return code, provenError(err)
+}
+
+func appPassword(a people.AppPassword) web.AppPassword {
+	return web.AppPassword{ID: strconv.FormatInt(a.ID, 10), Label: a.Label, Office: a.Scope.Has(sijill.Office), Personal: a.Scope.Has(sijill.Personal),
+		Created: a.Created, Used: a.Used, UsedFrom: a.Network}
+}
+
+func (d *desk) AppPasswords(ctx context.Context, v *web.Viewer) (out []web.AppPassword, err error) {
+	list, err := d.o.access.AppPasswords(ctx, v.Account)
+	for _, a := range list {
+		out = append(out, appPassword(a))
+	}
+	return out, err
+}
+
+func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string, office, personal bool) (web.NewAppPassword, error) {
+	var scope people.Scope
+	if office {
+		scope |= people.ScopeOffice
+	}
+	if personal {
+		scope |= people.ScopePersonal
+	}
+	made, err := d.o.access.MakeAppPassword(ctx, visitOf(v).session, label, scope, d.by(ctx, v))
+	if err != nil {
+		return web.NewAppPassword{}, provenError(err)
+	}
+	h := d.o.config.host()
+	out := web.NewAppPassword{AppPassword: appPassword(made.AppPassword), Password: made.Password, Name: v.Address,
+		IMAP: server2(h, h.IMAPS, h.IMAP), Submission: server2(h, h.Submissions, h.Submission)}
+	if scope == people.ScopeBoth {
+		a, err := d.o.people.Get(ctx, v.Account)
+		if err != nil {
+			return out, err
+		}
+		out.Name = a.SignIn
+		return out, nil
+	}
+	identities, err := d.Identities(ctx, v)
+	for _, i := range identities {
+		if scope.Has(i.Class) {
+			out.Name = i.Address
+			break
+		}
+	}
+	return out, err
+}
+
+// server2 is the better of two ways to a door.
+func server2(h setup.Host, tls, starttls int) web.Server {
+	if tls != 0 {
+		return web.Server{Host: h.Name, Port: tls, TLS: "SSL/TLS"}
+	}
+	return web.Server{Host: h.Name, Port: starttls, TLS: "STARTTLS"}
+}
+
+func (d *desk) RevokeAppPassword(ctx context.Context, v *web.Viewer, id string) error {
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	return pageError(d.o.access.RevokeAppPassword(ctx, d.by(ctx, v), v.Account, n))
+}
+
+func (d *desk) Sessions(ctx context.Context, v *web.Viewer) (out []web.SessionInfo, err error) {
+	list, err := d.o.access.Sessions(ctx, v.Account)
+	for _, s := range list {
+		out = append(out, web.SessionInfo{ID: strconv.FormatInt(s.ID, 10), Agent: s.Agent, From: s.Network, Started: s.Created, Used: s.Used,
+			Current: s.ID == visitOf(v).session.ID})
+	}
+	return out, err
+}
+
+func (d *desk) EndSession(ctx context.Context, v *web.Viewer, id string) error {
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	return d.o.access.EndSession(ctx, v.Account, n)
+}
+
+// rule reads the rule of one of the viewer's identities.
+func (d *desk) rule(ctx context.Context, v *web.Viewer, class sijill.Class) (post.Rule, error) {
+	if !visitOf(v).scope.Has(class) {
+		return post.Rule{}, fs.ErrNotExist
+	}
+	return d.o.post.Rule(ctx, v.Account, class)
+}
+
+func (d *desk) setRule(ctx context.Context, v *web.Viewer, class sijill.Class, change func(*post.Rule)) error {
+	r, err := d.rule(ctx, v, class)
+	if err != nil {
+		return err
+	}
+	change(&r)
+	s, err := d.o.sender(ctx, v.Account, class)
+	if err != nil {
+		return err
+	}
+	err = d.o.post.SetRule(ctx, s, r)
+	switch {
+	case errors.Is(err, post.ErrForward):
+		return fmt.Errorf("%w: %w", web.ErrForbidden, err)
+	case errors.Is(err, post.ErrRule):
+		return fmt.Errorf("%w: %w", web.ErrUnsuited, err)
+	}
+	return err
+}
+
+func (d *desk) Vacation(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Vacation, error) {
+	r, err := d.rule(ctx, v, class)
+	a := r.Vacation
+	until := a.Until
+	if !until.IsZero() {
+		until = until.AddDate(0, 0, -1) // People name the last day.
+	}
+	return web.Vacation{Class: class, On: a.On, Subject: a.Subject, Text: a.Text, From: a.From, Until: until}, err
+}
+
+func (d *desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) error {
+	return d.setRule(ctx, v, a.Class, func(r *post.Rule) {
+		r.Vacation = post.Vacation{On: a.On, Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until}
+		if !a.Until.IsZero() {
+			r.Vacation.Until = a.Until.AddDate(0, 0, 1)
+		}
+	})
+}
+
+func (d *desk) Forwarding(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Forwarding, error) {
+	r, err := d.rule(ctx, v, class)
+	return web.Forwarding{Class: class, To: r.Forward, Keep: true, May: class == sijill.Personal || d.o.config.Wall.Forward}, err
+}
+
+func (d *desk) SetForwarding(ctx context.Context, v *web.Viewer, f web.Forwarding) error {
+	return d.setRule(ctx, v, f.Class, func(r *post.Rule) { r.Forward = strings.TrimSpace(f.To) })
+}
+
+// administrator checks that a viewer runs the server.
+func (d *desk) administrator(v *web.Viewer) error {
+	if !v.Admin || !visitOf(v).session.Account.Role.Has(people.RoleAdministrator) {
+		return web.ErrForbidden
+	}
+	return nil
+}
+
+// Accounts implements web.Admin, as do the methods below.
+func (d *desk) Accounts(ctx context.Context, v *web.Viewer) ([]web.Account, error) {
+	if err := d.administrator(v); err != nil {
+		return nil, err
+	}
+	list, err := d.o.people.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []web.Account
+	for _, a := range list {
+		if a.State == people.Removed {
+			continue
+		}
+		w := web.Account{ID: a.ID, Name: a.Name, SignIn: a.SignIn, Suspended: a.State == people.Suspended, Created: a.Created,
+			Roles: web.Roles{Owner: a.Role.Has(people.RoleOwner), Administrator: a.Role.Has(people.RoleAdministrator), Records: a.Role.Has(people.RoleRecordsOfficer)}}
+		addresses, err := d.o.people.Addresses(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range addresses {
+			w.Addresses = append(w.Addresses, web.Identity{Address: x.Address, Class: x.Class})
+		}
+		sessions, err := d.o.people.Sessions(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sessions {
+			if s.Used.After(w.Used) {
+				w.Used = s.Used
+			}
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+func roleOf(r web.Roles) (role people.Role) {
+	for has, is := range map[*bool]people.Role{&r.Owner: people.RoleOwner, &r.Administrator: people.RoleAdministrator, &r.Records: people.RoleRecordsOfficer} {
+		if *has {
+			role |= is
+		}
+	}
+	return role
+}
+
+func (d *desk) MakeAccount(ctx context.Context, v *web.Viewer, n web.NewAccount) (web.Made, error) {
+	if err := d.administrator(v); err != nil {
+		return web.Made{}, err
+	}
+	first := n.Addresses[0]
+	made, err := d.o.access.NewAccount(ctx, d.by(ctx, v), people.Account{Name: n.Name, SignIn: n.SignIn, Address: first.Address, Class: first.Class, Role: roleOf(n.Roles)}, "")
+	if err != nil {
+		return web.Made{}, pageError(err)
+	}
+	out := web.Made{Account: made.ID, Password: made.Password, Recovery: made.Recovery}
+	for _, a := range n.Addresses[1:] {
+		if err := d.o.people.AddAddress(ctx, made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
+			return out, pageError(err)
+		}
+	}
+	return out, nil
+}
+
+func (d *desk) Suspend(ctx context.Context, v *web.Viewer, account int64, suspended bool) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	if suspended {
+		return pageError(d.o.access.Suspend(ctx, d.by(ctx, v), account))
+	}
+	return pageError(d.o.access.Restore(ctx, d.by(ctx, v), account))
+}
+
+func (d *desk) ResetPassword(ctx context.Context, v *web.Viewer, account int64) (string, error) {
+	if err := d.administrator(v); err != nil {
+		return "", err
+	}
+	return d.o.access.ResetPassword(ctx, d.by(ctx, v), account, "")
+}
+
+func (d *desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web.Roles) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	return pageError(d.o.people.SetRole(ctx, account, roleOf(r)))
+}
+
+func (d *desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, address string, class sijill.Class) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	return pageError(d.o.people.AddAddress(ctx, account, people.Address{Address: address, Class: class}))
+}
+
+func (d *desk) RemoveAddress(ctx context.Context, v *web.Viewer, account int64, address string) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	return pageError(d.o.people.RemoveAddress(ctx, account, address))
+}
+
+// dnsStates says the states of records in the words of the pages.
+var dnsStates = map[setup.State]string{setup.StateRight: web.DNSGood, setup.StateMissing: web.DNSMissing, setup.StateDifferent: web.DNSWrong, setup.StateUnknown: web.DNSUnknown}
+
+// askDNS is how long the page of domains waits for DNS.
+const askDNS = 8 * time.Second
+
+func (d *desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error) {
+	if err := d.administrator(v); err != nil {
+		return nil, err
+	}
+	names, err := d.o.people.Domains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []web.Domain
+	for _, name := range names {
+		records, err := d.o.dnsRecords(ctx, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		w := web.Domain{Name: name, Checked: time.Now()}
+		for _, c := range d.asked(ctx, records) {
+			w.Records = append(w.Records, web.DNSRecord{Purpose: strings.ToUpper(string(c.Purpose)), Name: c.Name, Type: c.Type, Value: c.Value,
+				State: dnsStates[c.State], Found: strings.Join(c.Found, "\n"), Recommended: optional[c.Purpose]})
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// optional are records without which mail goes and comes all the same.
+var optional = map[setup.Purpose]bool{setup.PurposeServices: true, setup.PurposeAutoconfig: true, setup.PurposeAutodiscover: true, setup.PurposeTLSReport: true, setup.PurposeSTS: true}
+
+// asked checks records with DNS, for as long as a page may take.
+func (d *desk) asked(ctx context.Context, records []setup.Record) []setup.Checked {
+	ctx, cancel := context.WithTimeout(ctx, askDNS)
+	defer cancel()
+	list, err := setup.Check(ctx, records, lookup(d.o.resolver))
+	if err == nil {
+		return list
+	}
+	list = nil
+	for _, r := range records {
+		list = append(list, setup.Checked{Record: r, State: setup.StateUnknown})
+	}
+	return list
+}
+
+func (d *desk) AddDomain(ctx context.Context, v *web.Viewer, name string) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	return pageError(d.o.people.AddDomain(ctx, name))
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"sijill/internal/db"
+	"sijill/internal/mailauth"
+)
+
+// storedKey is a signing key as the vault keeps it.
+type storedKey struct {
+	Selector string         `json:"selector"`
+	State    mailauth.State `json:"state"`
+	Since    time.Time      `json:"since"`
+	PKCS8    []byte         `json:"pkcs8"`
+}
+
+func dkimSecret(domain string) string { return "dkim/" + domain }
+
+// dkimKeys reads a domain's signing keys; none is an error that wraps
+// fs.ErrNotExist.
+func (o *office) dkimKeys(tx *db.Tx, domain string) (*mailauth.Keys, error) {
+	b, err := o.vault.Secret(tx, dkimSecret(domain))
+	if err != nil {
+		return nil, err
+	}
+	var stored []storedKey
+	if err := json.Unmarshal(b, &stored); err != nil {
+		return nil, fmt.Errorf("reading the signing keys: %w", err)
+	}
+	keys := &mailauth.Keys{Domain: domain}
+	for _, s := range stored {
+		k, err := mailauth.ParseKey(s.Selector, s.PKCS8)
+		if err != nil {
+			return nil, err
+		}
+		k.State, k.Since = s.State, s.Since
+		keys.All = append(keys.All, k)
+	}
+	return keys, nil
+}
+
+func (o *office) putDKIM(tx *db.Tx, keys *mailauth.Keys) error {
+	var stored []storedKey
+	for _, k := range keys.All {
+		b, err := k.PKCS8()
+		if err != nil {
+			return err
+		}
+		stored = append(stored, storedKey{k.Selector, k.State, k.Since, b})
+	}
+	b, err := json.Marshal(stored)
+	if err != nil {
+		return fmt.Errorf("writing the signing keys: %w", err)
+	}
+	return o.vault.PutSecret(tx, dkimSecret(keys.Domain), b)
+}
+
+// changeDKIM changes a domain's signing keys in one transaction; change tells
+// whether it did.
+func (o *office) changeDKIM(ctx context.Context, domain string, change func(*mailauth.Keys) (bool, error)) (keys *mailauth.Keys, err error) {
+	err = o.db.Write(ctx, func(tx *db.Tx) error {
+		keys, err = o.dkimKeys(tx, domain)
+		if errors.Is(err, fs.ErrNotExist) {
+			keys, err = &mailauth.Keys{Domain: domain}, nil
+		}
+		if err != nil {
+			return err
+		}
+		changed, err := change(keys)
+		if err != nil || !changed {
+			return err
+		}
+		return o.putDKIM(tx, keys)
+	})
+	return keys, err
+}
+
+// ensureDKIM makes a domain's first keys.
+func (o *office) ensureDKIM(ctx context.Context, domain string) (*mailauth.Keys, error) {
+	return o.changeDKIM(ctx, domain, func(keys *mailauth.Keys) (bool, error) {
+		if len(keys.All) > 0 {
+			return false, nil
+		}
+		_, err := keys.Generate(time.Now().UTC())
+		return true, err
+	})
+}
+
+// retireAfter is how long a key is published after its last signature.
+const retireAfter = 30 * 24 * time.Hour
+
+// signers sign for the office's domains. Keys are read again now and then:
+// another process may have changed them.
+type signers struct {
+	o *office
+
+	mu    sync.Mutex // Guards what follows.
+	known map[string]*mailauth.Signer
+	read  time.Time
+}
+
+// rereadKeys is how old the signers may be.
+const rereadKeys = time.Minute
+
+func (s *signers) of(ctx context.Context, domain string) (*mailauth.Signer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known != nil && time.Since(s.read) < rereadKeys {
+		return s.known[domain], nil
+	}
+	domains, err := s.o.people.Domains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]*mailauth.Signer{}
+	for _, d := range domains {
+		keys, err := s.o.ensureDKIM(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		known[d] = keys.Signer()
+	}
+	s.known, s.read = known, time.Now()
+	return known[domain], nil
+}
+
+// sign gives the DKIM-Signature fields of a message from a domain, none for a
+// domain that isn't the office's.
+func (s *signers) sign(ctx context.Context, domain string, msg []byte) ([]byte, error) {
+	signer, err := s.of(ctx, strings.ToLower(domain))
+	if err != nil || signer == nil {
+		return nil, err
+	}
+	return signer.Sign(msg, time.Now().UTC())
+}
+
+// watch lets keys that were made by "sijill dkim rotate" sign once DNS shows
+// their records, and drops those that have retired long enough.
+func (s *signers) watch(ctx context.Context, ask func(ctx context.Context, name, kind string) ([]string, error)) error {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		if err := s.turn(ctx, ask); err != nil && ctx.Err() == nil {
+			s.o.log.Warn("the signing keys could not be looked after", "error", err)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *signers) turn(ctx context.Context, ask func(ctx context.Context, name, kind string) ([]string, error)) error {
+	domains, err := s.o.people.Domains(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range domains {
+		keys, err := s.o.ensureDKIM(ctx, d)
+		if err != nil {
+			return err
+		}
+		ready, err := published(ctx, keys, ask)
+		if err != nil {
+			return err
+		}
+		if _, err := s.o.changeDKIM(ctx, d, func(keys *mailauth.Keys) (bool, error) {
+			now := time.Now().UTC()
+			gone := keys.Expire(now.Add(-retireAfter))
+			return ready && keys.Activate(now) || len(gone) > 0, nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// published tells whether every coming key stands in DNS.
+func published(ctx context.Context, keys *mailauth.Keys, ask func(ctx context.Context, name, kind string) ([]string, error)) (bool, error) {
+	coming := 0
+	for _, k := range keys.All {
+		if k.State != mailauth.Coming {
+			continue
+		}
+		coming++
+		r, err := k.Record(keys.Domain)
+		if err != nil {
+			return false, err
+		}
+		found, err := ask(ctx, r.Name, "TXT")
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		match := false
+		for _, f := range found {
+			match = match || strings.ReplaceAll(f, " ", "") == strings.ReplaceAll(r.Text, " ", "")
+		}
+		if !match {
+			return false, nil
+		}
+	}
+	return coming > 0, nil
+}

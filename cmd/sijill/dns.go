@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"sijill/internal/mailauth"
+	"sijill/internal/resolve"
+	"sijill/internal/setup"
+)
+
+// resolver asks DNS as the settings say.
+func (c Config) resolver() (*resolve.Client, error) {
+	return resolve.New(resolve.Options{Servers: c.DNS.Servers, Trusted: c.DNS.Validating})
+}
+
+// lookup asks for the values of a name and type as in a zone file.
+func lookup(r *resolve.Client) setup.Lookup {
+	return func(ctx context.Context, name, kind string) ([]string, error) {
+		qtype, ok := dns.StringToType[kind]
+		if !ok {
+			return nil, fmt.Errorf("asking DNS: there is no type %s", kind)
+		}
+		wire, _, _, err := r.Exchange(ctx, name, qtype)
+		if err != nil {
+			return nil, err
+		}
+		var m dns.Msg
+		if err := m.Unpack(wire); err != nil {
+			return nil, fmt.Errorf("reading an answer of DNS: %w", err)
+		}
+		var list []string
+		for _, rr := range m.Answer {
+			if rr.Header().Rrtype != qtype {
+				continue
+			}
+			if t, ok := rr.(*dns.TXT); ok {
+				list = append(list, resolve.Text(t))
+				continue
+			}
+			list = append(list, strings.TrimPrefix(rr.String(), rr.Header().String()))
+		}
+		if len(list) == 0 {
+			return nil, &resolve.NotFound{}
+		}
+		return list, nil
+	}
+}
+
+// host is how mail programs and other servers reach this one.
+func (c Config) host() setup.Host {
+	h := setup.Host{Name: c.hostname(), IMAPS: port(c.IMAP.TLSListen), IMAP: port(c.IMAP.Listen),
+		Submissions: port(c.Submission.TLSListen), Submission: port(c.Submission.Listen)}
+	h.Web = c.url()
+	return h
+}
+
+func (c Config) hostname() string {
+	if c.Hostname != "" {
+		return c.Hostname
+	}
+	return "mail." + c.Domain
+}
+
+// url is how browsers reach the pages; empty where they are closed.
+func (c Config) url() string {
+	switch {
+	case c.HTTP.URL != "":
+		return strings.TrimSuffix(c.HTTP.URL, "/")
+	case c.HTTP.TLSListen != "":
+		return "https://" + c.hostname() + portSuffix(c.HTTP.TLSListen, 443)
+	case len(c.HTTP.Proxies) > 0:
+		return "https://" + c.hostname()
+	case c.HTTP.Listen != "":
+		return "http://" + c.HTTP.Listen
+	}
+	return ""
+}
+
+func portSuffix(address string, usual int) string {
+	if p := port(address); p != usual && p != 0 {
+		return fmt.Sprintf(":%d", p)
+	}
+	return ""
+}
+
+// port is that of "address:port"; 0 for none.
+func port(address string) int {
+	_, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := net.LookupPort("tcp", p)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// dnsRecords are those that a domain of the office should have.
+func (o *office) dnsRecords(ctx context.Context, domain string, addresses []netip.Addr) ([]setup.Record, error) {
+	keys, err := o.ensureDKIM(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	opts := setup.RecordOptions{Domain: domain, Host: o.config.host(), Addresses: addresses,
+		STS: setup.STSMode(o.config.Delivery.STS), Reports: "postmaster@" + domain}
+	if opts.STS != setup.STSNone {
+		opts.STSID = stsID(o.config)
+	}
+	for _, k := range keys.All {
+		r, err := k.Record(domain)
+		if err != nil {
+			return nil, err
+		}
+		if k.State != mailauth.Retiring {
+			opts.DKIM = append(opts.DKIM, setup.DKIMKey{Selector: k.Selector, Record: r.Text})
+		}
+	}
+	return setup.Records(opts), nil
+}
+
+// stsID changes whenever the policy does (RFC 8461, section 3.1): it is made of
+// what the policy says.
+func stsID(c Config) string {
+	var n uint32
+	for _, b := range []byte(c.Delivery.STS + " " + c.hostname()) {
+		n = n*16777619 ^ uint32(b)
+	}
+	return fmt.Sprintf("%08x", n)
+}
+
+// DNSCmd prints and checks the DNS records of the office's domains.
+type DNSCmd struct {
+	Address []netip.Addr  `help:"Public address of the server, so that its own records are shown too." placeholder:"IP"`
+	NoCheck bool          `help:"Don't ask DNS what is there."`
+	Timeout time.Duration `help:"How long to ask." default:"30s"`
+}
+
+// Run implements the command.
+func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		domains, err := o.people.Domains(ctx)
+		if err != nil {
+			return err
+		}
+		var list []setup.Checked
+		for _, d := range domains {
+			records, err := o.dnsRecords(ctx, d, c.Address)
+			if err != nil {
+				return err
+			}
+			checked, err := c.check(ctx, o, records)
+			if err != nil {
+				return err
+			}
+			list = append(list, checked...)
+		}
+		if g.JSON {
+			return json.NewEncoder(out).Encode(list)
+		}
+		return c.print(out, list)
+	})
+}
+
+func (c *DNSCmd) check(ctx context.Context, o *office, records []setup.Record) ([]setup.Checked, error) {
+	if c.NoCheck {
+		var list []setup.Checked
+		for _, r := range records {
+			list = append(list, setup.Checked{Record: r, State: setup.StateUnknown})
+		}
+		return list, nil
+	}
+	r, err := o.config.resolver()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return setup.Check(ctx, records, lookup(r))
+}
+
+// why says in a line what a record is for.
+var why = map[setup.Purpose]string{
+	setup.PurposeAddress: "where the server is", setup.PurposeReverse: "ask the provider of the address to set it: others look it up before they take mail",
+	setup.PurposeMX: "mail is brought here", setup.PurposeSPF: "who may send for the domain", setup.PurposeDKIM: "the key that signs",
+	setup.PurposeDMARC: "what to do with forgeries", setup.PurposeSTS: "mail must come encrypted", setup.PurposeTLSReport: "where to report failures of encryption",
+	setup.PurposeServices: "mail programs find the server", setup.PurposeAutoconfig: "mail programs find the settings", setup.PurposeAutodiscover: "Outlook finds the settings",
+}
+
+var marks = map[setup.State]string{setup.StateRight: "✓", setup.StateMissing: "✗ missing", setup.StateDifferent: "✗ different", setup.StateUnknown: "?"}
+
+// print writes the records as lines of a zone file, each with its state and
+// purpose behind it.
+func (c *DNSCmd) print(w io.Writer, list []setup.Checked) error {
+	wrong := 0
+	for _, r := range list {
+		mark := marks[r.State]
+		if c.NoCheck {
+			mark = ""
+		}
+		if _, err := fmt.Fprintf(w, "; %s %s\n%s. IN %s %s\n", why[r.Purpose], mark, r.Name, r.Type, zoneValue(r.Record)); err != nil {
+			return err
+		}
+		if r.State == setup.StateDifferent {
+			for _, f := range r.Found {
+				fmt.Fprintf(w, ";   there is: %s\n", f)
+			}
+		}
+		if r.State == setup.StateMissing || r.State == setup.StateDifferent {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		fmt.Fprintf(w, "; %d of %d are to be set.\n", wrong, len(list))
+		return exit(1)
+	}
+	return nil
+}
+
+// zoneValue writes a TXT in strings of at most 255 octets.
+func zoneValue(r setup.Record) string {
+	if r.Type != "TXT" {
+		return r.Value
+	}
+	var b strings.Builder
+	for rest := r.Value; ; {
+		n := min(len(rest), 255)
+		fmt.Fprintf(&b, "%q", rest[:n])
+		if rest = rest[n:]; rest == "" {
+			return b.String()
+		}
+		b.WriteByte(' ')
+	}
+}
+
+// DKIMCmd groups the commands about signing keys.
+type DKIMCmd struct {
+	List   DKIMListCmd   `cmd:"" default:"1" help:"List the signing keys."`
+	Rotate DKIMRotateCmd `cmd:"" help:"Make new signing keys; they sign as soon as DNS shows them."`
+}
+
+// DKIMListCmd lists the signing keys.
+type DKIMListCmd struct{}
+
+// Run implements the command.
+func (DKIMListCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return eachDomain(ctx, g, out, func(o *office, domain string) error {
+		keys, err := o.ensureDKIM(ctx, domain)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys.All {
+			fmt.Fprintf(out, "%s._domainkey.%s  %s  %s since %s\n", k.Selector, domain, k.Kind, k.State, k.Since.Format(time.DateOnly))
+		}
+		return nil
+	})
+}
+
+// DKIMRotateCmd makes new signing keys.
+type DKIMRotateCmd struct{}
+
+// Run implements the command.
+func (DKIMRotateCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return eachDomain(ctx, g, out, func(o *office, domain string) error {
+		var fresh []*mailauth.Key
+		_, err := o.changeDKIM(ctx, domain, func(keys *mailauth.Keys) (bool, error) {
+			var err error
+			fresh, err = keys.Generate(time.Now().UTC())
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, k := range fresh {
+			r, err := k.Record(domain)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(out, r.Zone())
+		}
+		return nil
+	})
+}
+
+// eachDomain runs fn for every domain of the office.
+func eachDomain(ctx context.Context, g *Globals, out Out, fn func(*office, string) error) error {
+	return with(ctx, g, out, func(o *office) error {
+		domains, err := o.people.Domains(ctx)
+		if err != nil {
+			return err
+		}
+		for _, d := range domains {
+			if err := fn(o, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"text/tabwriter"
+	"time"
+
+	"sijill/internal/outbox"
+)
+
+// QueueCmd groups the commands about outgoing mail.
+type QueueCmd struct {
+	List    QueueListCmd    `cmd:"" default:"1" help:"List what waits; of personal letters the domain alone."`
+	Hold    QueueHoldCmd    `cmd:"" help:"Hold a recipient; with a reason, on record."`
+	Release QueueReleaseCmd `cmd:"" help:"Let a held recipient go."`
+	Retry   QueueRetryCmd   `cmd:"" help:"Try a recipient now."`
+	Drop    QueueDropCmd    `cmd:"" help:"Give a recipient up; with a reason, on record and told to the sender."`
+}
+
+// QueueListCmd lists the queue.
+type QueueListCmd struct {
+	Domain string `help:"Only this domain."`
+	Held   bool   `help:"Only what is held."`
+	Limit  int    `help:"How many." default:"100"`
+}
+
+// Run implements the command.
+func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		list, err := o.outbox.List(ctx, outbox.Filter{Domain: c.Domain, Held: c.Held, Limit: c.Limit})
+		if err != nil {
+			return err
+		}
+		if g.JSON {
+			return json.NewEncoder(out).Encode(list)
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, i := range list {
+			to := i.To
+			if to == "" {
+				to = i.Domain
+			}
+			fmt.Fprintf(w, "%d\tentry %d\t%s\t%s\t%d tries\tnext %s\t%d %s %s\n", i.ID, i.Entry, to, i.State, i.Attempts,
+				i.Due.Format(time.DateTime), i.Code, i.Host, i.Answer)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(out, "Nothing waits.")
+		}
+		return w.Flush()
+	})
+}
+
+// queueOp runs fn on one item of the queue, with advice when it isn't there.
+func queueOp(ctx context.Context, g *Globals, out Out, fn func(*outbox.Outbox) error) error {
+	return with(ctx, g, out, func(o *office) error {
+		err := fn(o.outbox)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return errors.New("nothing of that number waits; \"sijill queue\" lists what does")
+		case errors.Is(err, outbox.ErrBusy):
+			return errors.New("it is being delivered right now: look again in a minute")
+		}
+		return err
+	})
+}
+
+// QueueHoldCmd holds a recipient.
+type QueueHoldCmd struct {
+	ID     int64  `arg:"" help:"Number in the queue."`
+	Reason string `help:"Why; it is put on record." required:""`
+}
+
+// Run implements the command.
+func (c *QueueHoldCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Hold(ctx, c.ID, "administrator", c.Reason) })
+}
+
+// QueueReleaseCmd releases a recipient.
+type QueueReleaseCmd struct {
+	ID int64 `arg:"" help:"Number in the queue."`
+}
+
+// Run implements the command.
+func (c *QueueReleaseCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Release(ctx, c.ID) })
+}
+
+// QueueRetryCmd tries a recipient now.
+type QueueRetryCmd struct {
+	ID int64 `arg:"" help:"Number in the queue."`
+}
+
+// Run implements the command.
+func (c *QueueRetryCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Retry(ctx, c.ID) })
+}
+
+// QueueDropCmd gives a recipient up.
+type QueueDropCmd struct {
+	ID     int64  `arg:"" help:"Number in the queue."`
+	Reason string `help:"Why; it is put on record and told to the sender." required:""`
+}
+
+// Run implements the command.
+func (c *QueueDropCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Drop(ctx, c.ID, "administrator", c.Reason) })
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+
+	"sijill"
+	"sijill/internal/access"
+	"sijill/internal/outbox"
+	"sijill/internal/people"
+	"sijill/internal/post"
+	"sijill/internal/smtpd"
+)
+
+// submission lets mail programs send.
+type submission struct{ o *office }
+
+// Authenticate implements smtpd.Submitter.
+func (d submission) Authenticate(ctx context.Context, user, password string, from netip.Addr) (smtpd.Sender, error) {
+	s, err := d.o.access.Application(ctx, user, password, "submission", from)
+	if err != nil {
+		return nil, err
+	}
+	return &submitter{d.o, s}, nil
+}
+
+// submitter is a mail program that is signed in to send.
+type submitter struct {
+	o *office
+	s *access.Session
+}
+
+// Account implements smtpd.Sender, as do the methods below.
+func (u *submitter) Account() int64 { return u.s.Account.ID }
+
+func (u *submitter) Class(from string) sijill.Class {
+	a, err := u.o.people.Sender(context.Background(), u.s.Account.ID, from)
+	if err != nil {
+		return sijill.Office
+	}
+	return a.Class
+}
+
+// MaySend wants one of the account's own addresses, of the credential's classes.
+func (u *submitter) MaySend(ctx context.Context, from string) error {
+	_, err := u.o.mayWrite(ctx, u.s, from)
+	return err
+}
+
+// mayWrite gives the address that a session writes from; fs.ErrPermission when
+// it may not.
+func (o *office) mayWrite(ctx context.Context, s *access.Session, from string) (people.Address, error) {
+	a, err := o.people.Sender(ctx, s.Account.ID, from)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !s.Scope.Has(a.Class) {
+		return a, fmt.Errorf("this credential does not write from there: %w", fs.ErrPermission)
+	}
+	return a, err
+}
+
+func (u *submitter) Submit(ctx context.Context, m *smtpd.Submission) (smtpd.Receipt, error) {
+	l, err := u.letter(ctx, m)
+	if err != nil {
+		return smtpd.Receipt{}, err
+	}
+	sent, err := u.o.post.Send(ctx, l)
+	if err != nil {
+		return smtpd.Receipt{}, refusal(err)
+	}
+	return smtpd.Receipt{Entry: sent.Entry}, nil
+}
+
+// letter makes of a submission what is sent, as the identity of its author.
+func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Letter, error) {
+	author, err := u.o.mayWrite(ctx, u.s, m.HeaderFrom)
+	if err != nil {
+		return nil, err
+	}
+	if m.From != "" {
+		envelope, err := u.o.mayWrite(ctx, u.s, m.From)
+		if err != nil {
+			return nil, err
+		}
+		if envelope.Class != author.Class {
+			return nil, &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: "the envelope sender and From are of different identities: use one of them for both"}
+		}
+	}
+	s, err := u.o.sender(ctx, u.s.Account.ID, author.Class)
+	if err != nil {
+		return nil, err
+	}
+	l := &post.Letter{Sender: s, From: m.From, Return: m.Return, EnvelopeID: m.EnvelopeID, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
+		Envelope: m.Envelope, Original: m.Original, ToSend: m.ToSend}
+	for _, r := range m.To {
+		to := outbox.Recipient{Address: r.Address, Notify: r.Notify}
+		if r.Original != "" {
+			to.ORCPT = r.OriginalType + ";" + r.Original
+		}
+		l.To = append(l.To, to)
+	}
+	return l, nil
+}
+
+// refusal says an error of post in the words of SMTP.
+func refusal(err error) error {
+	var crosses *post.Crosses
+	switch {
+	case errors.As(err, &crosses):
+		return &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: crosses.Error()}
+	case errors.Is(err, outbox.ErrLetter):
+		return &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 6, 0}, Text: strings.TrimSuffix(err.Error(), ": "+outbox.ErrLetter.Error())}
+	}
+	return err
+}
+
+// Close implements smtpd.Sender.
+func (u *submitter) Close() { u.s.Close() }

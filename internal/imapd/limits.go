@@ -1,0 +1,89 @@
+package imapd
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Limits bound what one peer may take. A field that is zero means its default.
+type Limits struct {
+	// Connections is how many may be open at once, all peers together; 5,000.
+	Connections int
+	// PerAddress is how many may be open at once from one address; 200, since a
+	// whole office may come from one and each program opens several. An IPv6
+	// peer counts with its /64 network.
+	PerAddress int
+	// ConnectRate is how many connections one address may open in a minute; 600.
+	ConnectRate int
+	// Exempt are the networks free of PerAddress and ConnectRate; nil means
+	// loopback. Peers without an IP address (Unix sockets) always are.
+	Exempt []netip.Prefix
+
+	// Failures is how many sign-ins may fail on one connection; 5. Slowing down
+	// those who guess from many is the backend's.
+	Failures int
+	// Errors is how many commands in a row may be refused as not understood; 50.
+	Errors int
+
+	// Login is how long a peer may take to sign in; 1 minute between commands.
+	Login time.Duration
+	// Idle is how long one that is signed in may be silent, in IDLE too; 35
+	// minutes. RFC 9051, section 5.4, wants 30 at least.
+	Idle time.Duration
+	// Command is how long a command may take to arrive once it has begun, and
+	// the longest pause within a message that is being appended; 5 minutes.
+	Command time.Duration
+	// Write is how long a piece of at most 64 KiB may take to be sent; 2 minutes.
+	Write time.Duration
+	// MemoryWait is how long a message may wait for memory; 20 seconds.
+	MemoryWait time.Duration
+}
+
+func (l Limits) orDefault() Limits {
+	set := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	wait := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&l.Connections, 5000)
+	set(&l.PerAddress, 200)
+	set(&l.ConnectRate, 600)
+	set(&l.Failures, 5)
+	set(&l.Errors, 50)
+	wait(&l.Login, time.Minute)
+	wait(&l.Idle, 35*time.Minute)
+	wait(&l.Command, 5*time.Minute)
+	wait(&l.Write, 2*time.Minute)
+	wait(&l.MemoryWait, 20*time.Second)
+	if l.Exempt == nil {
+		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	return l
+}
+
+// exempts tells whether a peer is free of the limits per address.
+func (l *Limits) exempts(peer netip.Addr) bool {
+	if !peer.IsValid() {
+		return true
+	}
+	for _, p := range l.Exempt {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// addrOf returns the IP address of a peer; the zero Addr where it has none.
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,184 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sijill"
+	"sijill/internal/db"
+)
+
+// Compartment names one, for people and projections.
+type Compartment struct {
+	ID      int64
+	Account int64
+	Class   sijill.Class
+	Year    int
+	Month   time.Month
+}
+
+// Left is a compartment that Cool would have closed for good.
+type Left struct {
+	Compartment
+	Why Reason
+}
+
+// Reason says why a compartment stays hot.
+type Reason string
+
+// The reasons.
+const (
+	// NoDeep: its key isn't sealed to a deep root.
+	NoDeep Reason = "no deep root"
+	// NoHolder: nothing opens the deep root that it is sealed to.
+	NoHolder Reason = "nothing opens the deep root"
+)
+
+// Cooled is what Cool did, or would do.
+type Cooled struct {
+	Closed []Compartment
+	Left   []Left
+}
+
+// Coolable tells what Cool would do with the months that ended before a moment.
+func (v *Vault) Coolable(ctx context.Context, before time.Time) (c Cooled, err error) {
+	err = v.db.Read(ctx, func(tx *db.Tx) error {
+		c, err = v.coolable(tx, before)
+		return err
+	})
+	return c, err
+}
+
+// Cool closes the months that ended before a moment: the server's key opens
+// their office mail no more, the everyday roots their personal mail. Deep roots
+// open both. A compartment that nobody could open afterwards is left as it is.
+// The month that runs is never closed.
+func (v *Vault) Cool(ctx context.Context, before time.Time) (c Cooled, err error) {
+	err = v.delete(ctx, func(tx *db.Tx) (bool, error) {
+		if c, err = v.coolable(tx, before); err != nil {
+			return false, err
+		}
+		return len(c.Closed) > 0, closeAll(tx, c.Closed)
+	})
+	v.Forget()
+	if err != nil {
+		return c, fmt.Errorf("cooling: %w", err)
+	}
+	return c, nil
+}
+
+// CoolIn is Cool within a transaction of the caller's, for compartments that
+// Coolable has found. Call Scrub when it has committed.
+func (v *Vault) CoolIn(tx *db.Tx, list []Compartment) error {
+	for _, c := range list {
+		why, err := mayClose(tx, c)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return fmt.Errorf("cooling compartment %d: %s: %w", c.ID, why, ErrClosed)
+		}
+	}
+	if err := closeAll(tx, list); err != nil {
+		return err
+	}
+	return owe(tx)
+}
+
+// Forget drops the compartments' keys that the server remembers.
+func (v *Vault) Forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.rooms)
+}
+
+// hotHolder is who loses a compartment of a class when it cools.
+func hotHolder(class sijill.Class) string {
+	if class == sijill.Personal {
+		return string(Everyday)
+	}
+	return holderServer
+}
+
+func (v *Vault) coolable(tx *db.Tx, before time.Time) (out Cooled, err error) {
+	var hot []Compartment
+	err = tx.Each(`SELECT DISTINCT c.id, c.account, c.class, c.month FROM compartment c
+		JOIN compartment_key k ON k.compartment = c.id AND k.holder = CASE c.class WHEN 'personal' THEN 'everyday' ELSE 'server' END
+		WHERE c.month < ? ORDER BY c.id`, []any{min(monthOf(before), monthOf(v.now()))}, func(r db.Row) error {
+		var c Compartment
+		var month int
+		err := r.Scan(&c.ID, &c.Account, &c.Class, &month)
+		c.Year, c.Month = month/12, time.Month(month%12+1)
+		hot = append(hot, c)
+		return err
+	})
+	if err != nil {
+		return out, fmt.Errorf("listing compartments: %w", err)
+	}
+	for _, c := range hot {
+		why, err := mayClose(tx, c)
+		switch {
+		case err != nil:
+			return out, err
+		case why != "":
+			out.Left = append(out.Left, Left{c, why})
+		default:
+			out.Closed = append(out.Closed, c)
+		}
+	}
+	return out, nil
+}
+
+// mayClose says why a compartment must not be closed, or nothing: somebody must
+// be able to open it again, and a session is nobody for long.
+func mayClose(tx *db.Tx, c Compartment) (Reason, error) {
+	var sealed, held int
+	err := tx.One(`SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM envelope e WHERE e.account = ? AND e.root = 'deep' AND e.generation = k.generation
+		AND e.holder NOT LIKE 'session/%')), 0)
+		FROM compartment_key k WHERE k.compartment = ? AND k.holder = 'deep'`, []any{c.Account, c.ID}, &sealed, &held)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("looking for the deep root of compartment %d: %w", c.ID, err)
+	case sealed == 0:
+		return NoDeep, nil
+	case held == 0:
+		return NoHolder, nil
+	}
+	return "", nil
+}
+
+// closeAll deletes the wraps, and has every process forget what it remembers.
+func closeAll(tx *db.Tx, list []Compartment) error {
+	for _, c := range list {
+		const which = "compartment = ? AND holder = ?"
+		args := []any{c.ID, hotHolder(c.Class)}
+		if _, err := tx.Exec("UPDATE mask SET mask = ? WHERE id IN (SELECT mask FROM compartment_key WHERE "+which+")",
+			append([]any{noMask[:]}, args...)...); err != nil {
+			return fmt.Errorf("closing compartment %d: %w", c.ID, err)
+		}
+		if _, err := tx.Exec("DELETE FROM compartment_key WHERE "+which, args...); err != nil {
+			return fmt.Errorf("closing compartment %d: %w", c.ID, err)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec("UPDATE vault_state SET closed = closed + 1 WHERE id = 1"); err != nil {
+		return fmt.Errorf("noting that months were closed: %w", err)
+	}
+	return nil
+}
+
+// Held lists the entries whose messages a compartment holds, destroyed ones
+// excepted: what leaves an index when it cools.
+func (v *Vault) Held(ctx context.Context, compartment int64) (entries []int64, err error) {
+	err = v.db.Read(ctx, func(tx *db.Tx) error {
+		return each(tx, &entries, `SELECT entry FROM message_key WHERE compartment = ?
+			UNION ALL SELECT entry FROM personal_key WHERE compartment = ? ORDER BY entry`, compartment, compartment)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing what a compartment holds: %w", err)
+	}
+	return entries, nil
+}
