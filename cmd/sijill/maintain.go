@@ -207,6 +207,10 @@ func (c *RetireCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if !c.Yes {
 			return errors.New("retiring can't be undone. First try \"sijill recover\" with a newer copy of the data directory; if there is none, say --yes")
 		}
+		size, _ := o.register.Head()
+		if err := o.mailbox.Cut(ctx, size); err != nil {
+			return err
+		}
 		origin, err := o.register.Retire(ctx)
 		if err != nil {
 			return err
