@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -25,8 +26,11 @@ import (
 // session, the shelf of personal mail) is given back when the request ends.
 type desk struct{ o *office }
 
-// attendance is what one request has taken.
+// attendance is what one request has taken, and where it came from.
 type attendance struct {
+	from  netip.Addr
+	agent string
+
 	mu   sync.Mutex // Guards ends.
 	ends []func()
 }
@@ -36,7 +40,10 @@ type attendanceKey struct{}
 // attended gives back, after each request, what it took.
 func attended(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &attendance{}
+		a := &attendance{agent: r.UserAgent()}
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			a.from = peer.Addr()
+		}
 		defer a.end()
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), attendanceKey{}, a)))
 	})
@@ -186,8 +193,11 @@ func (d *desk) StartAnew(ctx context.Context, v *web.Viewer, c web.Caller) (stri
 	return code, provenError(err)
 }
 
-// by is who makes a change.
-func (d *desk) by(_ context.Context, v *web.Viewer) people.By { return people.By{Account: v.Account} }
+// by is who makes a change. Behind a proxy it is the proxy that it comes from.
+func (d *desk) by(ctx context.Context, v *web.Viewer) people.By {
+	a := ctx.Value(attendanceKey{}).(*attendance)
+	return people.By{Account: v.Account, From: a.from, Agent: a.agent}
+}
 
 // Folders implements web.Mailbox, as do the methods below.
 func (d *desk) Folders(ctx context.Context, v *web.Viewer) ([]web.Folder, error) {

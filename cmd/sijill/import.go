@@ -21,11 +21,17 @@ type ImportCmd struct {
 	Report  string   `help:"File for the refusals, one JSON line each; one in the data directory's reports unless given." type:"path" placeholder:"FILE"`
 	Again   bool     `help:"Read a source again that was imported before."`
 	Quiet   bool     `help:"No progress bar."`
-	Path    []string `arg:"" help:"Files and folders to import." type:"path"`
+	IMAP    string   `help:"Move an account here from another server: imaps://USER@HOST, or imap:// for STARTTLS. The password is asked for, or SIJILL_IMAP_PASSWORD." name:"imap" placeholder:"URL"`
+	Skip    []string `help:"With --imap: a folder to leave out." placeholder:"FOLDER"`
+	Roots   string   `help:"With --imap: PEM file of certificate authorities to believe besides the system's." type:"path" placeholder:"FILE"`
+	Path    []string `arg:"" optional:"" help:"Files and folders to import." type:"path"`
 }
 
 // Run implements the command.
 func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	if (c.IMAP == "") == (len(c.Path) == 0) {
+		return errors.New("name files and folders to import, or another server with --imap")
+	}
 	if c.Report != "" && len(c.Path) > 1 {
 		return errors.New("--report takes the report of one source: import them one after the other")
 	}
@@ -36,6 +42,9 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		if err := o.register.Behind(); err != nil {
 			return err
+		}
+		if c.IMAP != "" {
+			return c.move(ctx, o, a.ID, g, out)
 		}
 		return c.importAll(ctx, o, a.ID, g, out)
 	})

@@ -52,7 +52,7 @@ func New(ctx context.Context, o Options) (*Certs, error) {
 	case o.ACME != nil:
 		return o.acme(ctx)
 	}
-	c, err := selfSigned(o.Dir, o.Names)
+	c, err := selfSigned(o.Dir, append(o.Names, "localhost", "127.0.0.1", "::1"))
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate signed by itself: %w", err)
 	}

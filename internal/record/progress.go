@@ -37,3 +37,15 @@ func save(tx *db.Tx, name string, state []byte) error {
 	}
 	return nil
 }
+
+// Clear forgets what was saved under all names that begin with a prefix.
+func (r *Register) Clear(ctx context.Context, prefix string) error {
+	err := r.opts.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("DELETE FROM progress WHERE name >= ? AND name < ?", prefix, prefix+"\U0010FFFF")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forgetting progress: %w", err)
+	}
+	return nil
+}

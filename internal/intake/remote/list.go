@@ -2,6 +2,8 @@ package remote
 
 import (
 	"cmp"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +23,9 @@ func connect(s Source) (*imapclient.Client, error) {
 		dial = imapclient.DialInsecure
 	}
 	c, err := dial(s.Address, o)
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", s.Address, err)
 	}

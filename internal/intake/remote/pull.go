@@ -118,7 +118,7 @@ func (p *puller) persist(ctx context.Context) (list []Folder, err error) {
 // session moves what it can over one connection.
 func (p *puller) session(ctx context.Context) (list []Folder, err error) {
 	c, err := connect(p.source)
-	if errors.Is(err, ErrSignIn) {
+	if errors.Is(err, ErrSignIn) || errors.Is(err, ErrCertificate) {
 		return nil, err
 	}
 	if err != nil {

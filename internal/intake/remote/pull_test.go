@@ -3,11 +3,14 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -286,6 +289,33 @@ func TestSignIn(t *testing.T) {
 	_, err := Pull(t.Context(), s, Options{Appender: h, Ledger: h, Key: "k"})
 	if !errors.Is(err, ErrSignIn) || strings.Contains(err.Error(), "elsewhere") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A certificate that isn't believed is no passing trouble.
+func TestCertificate(t *testing.T) {
+	h := newHere()
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: srv.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.(*tls.Conn).Handshake()
+			c.Close()
+		}
+	}()
+	began := time.Now()
+	_, err = Pull(t.Context(), Source{Address: l.Addr().String(), Security: TLS, User: "a", Password: "b"}, Options{Appender: h, Ledger: h, Key: "k"})
+	if !errors.Is(err, ErrCertificate) || time.Since(began) > time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }
 

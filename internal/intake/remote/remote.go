@@ -144,6 +144,8 @@ var (
 	ErrRefused = errors.New("message refused")
 	// ErrSignIn says that the other server didn't accept user and password.
 	ErrSignIn = errors.New("the other server refused user and password")
+	// ErrCertificate says that the other server's certificate isn't believed.
+	ErrCertificate = errors.New("the other server's certificate is not to be believed")
 )
 
 func (o *Options) setDefaults() error {
