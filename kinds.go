@@ -42,16 +42,18 @@ type SentFields struct {
 }
 
 // OutcomeFields are the fields of an outcome entry: what became of one recipient
-// of a sent message. Who that was, and what the other server said, is sealed.
+// of a sent message, or of several at once where Count says so. Who that was, and
+// what the other server said, is sealed.
 type OutcomeFields struct {
 	Sent      int64  `json:"sent"`             // number of the sent entry
-	Recipient int64  `json:"recipient"`        // which one, in the order of its envelope, from 0
-	Result    string `json:"result"`           // "delivered", "relayed", "deferred", "bounced", "expired", "dropped"
-	Code      int64  `json:"code,omitempty"`   // the other server's reply, RFC 5321 section 4.2
+	Recipient int64  `json:"recipient"`        // which one, in the order of its envelope, from 0; the first of Count
+	Count     int64  `json:"count"`            // recipients that it is about: 1, or all of a letter
+	Result    string `json:"result"`           // "delivered", "deferred", "bounced", "expired", "held", "dropped", "withdrawn"
 	Status    string `json:"status,omitempty"` // RFC 3463, as "5.1.1"
-	TLS       string `json:"tls,omitempty"`    // how the connection was protected: "dane", "mta-sts", "opportunistic"; absent for none
 	Attempts  int64  `json:"attempts,omitempty"`
-	Class     Class  `json:"class,omitempty"` // of the sent message; office mail leaves it out
+	Doubt     int64  `json:"doubt,omitempty"`  // attempts of which nobody knows how they ended
+	Notice    bool   `json:"notice,omitempty"` // the message was itself a notice of the server's
+	Class     Class  `json:"class,omitempty"`  // of the sent message; office mail leaves it out
 }
 
 // LoginFields are the fields of a login entry. The network and what the program

@@ -20,9 +20,9 @@ func TestFieldsOfKinds(t *testing.T) {
 		`{"entries":[4]}`:                                    ExpungedFields{Entries: []int64{4}},
 		`{"door":"web","recipients":2}`:                      SentFields{Door: "web", Recipients: 2, Class: Office},
 		`{"class":"personal","door":"web","recipients":0}`:   SentFields{Door: "web", Class: Personal},
-		`{"code":250,"recipient":0,"result":"delivered","sent":0,"status":"2.0.0","tls":"dane"}`: OutcomeFields{Result: "delivered", Code: 250, Status: "2.0.0", TLS: "dane"},
-		`{"by":"passkey","door":"web","what":"signed-in"}`:                                       LoginFields{What: "signed-in", Door: "web", By: "passkey"},
-		`{"before":"2026-05","closed":3,"did":"cooled","left":1,"what":"months"}`:                KeyFields{What: "months", Did: "cooled", Before: "2026-05", Closed: 3, Left: 1},
+		`{"count":1,"recipient":0,"result":"delivered","sent":0,"status":"2.0.0"}`: OutcomeFields{Result: "delivered", Count: 1, Status: "2.0.0"},
+		`{"by":"passkey","door":"web","what":"signed-in"}`:                         LoginFields{What: "signed-in", Door: "web", By: "passkey"},
+		`{"before":"2026-05","closed":3,"did":"cooled","left":1,"what":"months"}`:  KeyFields{What: "months", Did: "cooled", Before: "2026-05", Closed: 3, Left: 1},
 	} {
 		got, err := f.Marshal()
 		if err != nil || string(got) != want {

@@ -19,12 +19,16 @@ import (
 
 // importer appends what is imported, once.
 type importer struct {
-	r *record.Register
+	r     *record.Register
+	class sijill.Class // Of the address that the mail is imported for.
 }
 
 func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, error) {
 	rc, err := i.r.Append(ctx, record.Draft{
-		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Once: true, Patient: true,
+		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Class: i.class, Patient: true,
+		// Personal mail is not compared with what is there: the server would
+		// have to keep something that tells messages apart.
+		Once:    i.class != sijill.Personal,
 		Content: &record.Content{Envelope: m.Envelope, Message: m.Message},
 	})
 	if err != nil || !rc.Already {
@@ -80,7 +84,7 @@ func (i importer) Imported(ctx context.Context, digest [32]byte, account int64) 
 // Conclude implements intake.Ledger.
 func (i importer) Conclude(ctx context.Context, c intake.Conclusion) (int64, error) {
 	rc, err := i.r.Append(ctx, record.Draft{
-		Kind: sijill.Imported, Actor: "import", Holders: []int64{c.Account}, Detail: json.RawMessage(c.Detail),
+		Kind: sijill.Imported, Actor: "import", Holders: []int64{c.Account}, Class: i.class, Detail: json.RawMessage(c.Detail),
 		Fields: sijill.ImportedFields{Seen: c.Counts.Seen, Captured: c.Counts.Captured, Already: c.Counts.Already, Refused: c.Counts.Refused},
 		Mark:   sourceKey(c.Digest, c.Account),
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
 	"sijill/internal/intake"
 	"sijill/internal/record"
@@ -46,7 +47,11 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if c.IMAP != "" {
 			return c.move(ctx, o, a.ID, g, out)
 		}
-		return c.importAll(ctx, o, a.ID, g, out)
+		r, err := o.people.Resolve(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		return c.importAll(ctx, o, a.ID, r.Class, g, out)
 	})
 }
 
@@ -58,7 +63,7 @@ const bulk = 24000
 
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
-func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *Globals, out Out) error {
+func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, class sijill.Class, g *Globals, out Out) error {
 	debug.SetMemoryLimit(memoryAim)
 	before, _ := o.register.Head()
 	fctx, stop := context.WithCancel(ctx)
@@ -70,7 +75,7 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, g *
 		if ctx.Err() != nil {
 			break
 		}
-		if err := c.importOne(ctx, o, account, path, g, out); err != nil {
+		if err := c.importOne(ctx, o, account, class, path, g, out); err != nil {
 			errs = append(errs, fmt.Errorf("importing %s: %w", path, err))
 		}
 	}
@@ -128,13 +133,13 @@ func (o *office) tidy(ctx context.Context, before int64) error {
 	return o.mail.Shrink(ctx)
 }
 
-func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, path string, g *Globals, out Out) error {
+func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, class sijill.Class, path string, g *Globals, out Out) error {
 	bar := newBar(out.Err, !c.Quiet && !g.JSON)
 	report, err := c.reportPath(o)
 	if err != nil {
 		return err
 	}
-	im := importer{o.register}
+	im := importer{o.register, class}
 	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery, InFlight: inFlight, MaxBytes: maxBytes}).
 		Import(ctx, intake.Job{Account: account, Path: path, Report: report, Again: c.Again})
 	bar.end()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -291,12 +292,38 @@ type movedDetail struct {
 // conclude puts the reckoning on the register and forgets the marks.
 func (m *mover) conclude(ctx context.Context, s remote.Source, r *remote.Result) error {
 	c := r.Counts
-	_, err := m.o.register.Append(ctx, record.Draft{
+	told, err := m.told(ctx)
+	if err != nil {
+		return err
+	}
+	all := c
+	c = remote.Counts{Seen: c.Seen - told.Seen, Captured: c.Captured - told.Captured, Already: c.Already - told.Already,
+		Refused: c.Refused - told.Refused, Bytes: c.Bytes - told.Bytes}
+	if c.Seen == 0 && told.Seen > 0 {
+		return nil // Nothing has come since.
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	_, err = m.o.register.Append(ctx, record.Draft{
 		Kind: sijill.Imported, Actor: "import", Holders: []int64{m.account}, Class: m.class,
 		Detail: movedDetail{s.Address, s.User, r.Folders, c},
 		Fields: sijill.ImportedFields{Seen: c.Seen, Captured: c.Captured, Already: c.Already, Refused: c.Refused},
 	})
-	return errors.Join(err, m.o.register.Clear(ctx, m.key+"/"))
+	return errors.Join(err, m.o.register.Save(ctx, m.key+" told", b), m.o.register.Clear(ctx, m.key+"/"))
+}
+
+// told is what entries of earlier moves have reckoned already.
+func (m *mover) told(ctx context.Context) (c remote.Counts, err error) {
+	b, err := m.o.register.Progress(ctx, m.key+" told")
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	return c, err
 }
 
 func (c *ImportCmd) printMoved(out Out, g *Globals, r *remote.Result, report string) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +75,8 @@ type server struct {
 	certs     *certs.Certs
 	smtpd     *smtpd.Server
 	imapd     *imapd.Server
-	pages     *http.Server // With and without TLS.
+	pages     *http.Server // With TLS.
+	plain     *http.Server // Without.
 	metrics   *http.Server
 	listeners map[string]net.Listener // By door.
 }
@@ -96,7 +98,8 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.pages = httpServer(s.certs.Challenges(handler), o.log)
+	s.pages = httpServer(handler, o.log)
+	s.plain = httpServer(s.certs.Challenges(o.sendOn(handler)), o.log)
 	s.metrics = httpServer(metricsHandler(s), o.log)
 	for door, address := range o.config.listen() {
 		if err := s.listen(door, address); err != nil {
@@ -182,6 +185,22 @@ func newWeb(o *office) (http.Handler, error) {
 	return m, nil
 }
 
+// sendOn sends browsers that come without TLS to where there is TLS, if that
+// door is open and no proxy stands in front. Programs get the policy and the
+// settings that they look for here, too.
+func (o *office) sendOn(h http.Handler) http.Handler {
+	if o.config.HTTP.TLSListen == "" || len(o.config.HTTP.Proxies) > 0 {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || slices.ContainsFunc(setup.Paths, func(p string) bool { return strings.HasPrefix(r.URL.Path, p) }) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, o.config.url()+r.URL.RequestURI(), http.StatusPermanentRedirect)
+	})
+}
+
 func httpServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 10 * time.Minute,
@@ -238,7 +257,7 @@ func (s *server) run(ctx context.Context, ready func()) error {
 	s.door(g, "submissions", s.smtpd.ServeSubmissions, smtpd.ErrClosed)
 	s.door(g, "imap", s.imapd.Serve, imapd.ErrClosed)
 	s.door(g, "imaps", s.imapd.ServeTLS, imapd.ErrClosed)
-	s.door(g, "http", s.pages.Serve, http.ErrServerClosed)
+	s.door(g, "http", s.plain.Serve, http.ErrServerClosed)
 	s.door(g, "https", s.servePages, http.ErrServerClosed)
 	s.door(g, "metrics", s.metrics.Serve, http.ErrServerClosed)
 	s.work(g, ctx)
@@ -290,7 +309,7 @@ func (s *server) servePages(l net.Listener) error {
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), graceful)
 	defer cancel()
-	err := errors.Join(s.smtpd.Shutdown(ctx), s.imapd.Shutdown(ctx), s.pages.Shutdown(ctx), s.metrics.Shutdown(ctx))
+	err := errors.Join(s.smtpd.Shutdown(ctx), s.imapd.Shutdown(ctx), s.pages.Shutdown(ctx), s.plain.Shutdown(ctx), s.metrics.Shutdown(ctx))
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.o.log.Warn("some sessions did not end in time and were cut")
 		return nil

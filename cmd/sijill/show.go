@@ -2,20 +2,25 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 
 	"sijill"
+	"sijill/internal/mailauth"
+	"sijill/internal/message"
 	"sijill/internal/record"
 )
 
 // ShowCmd shows an entry.
 type ShowCmd struct {
-	Entry int64 `arg:"" name:"n" help:"The entry's number."`
-	Raw   bool  `help:"The sealed bytes of the message, exactly, on standard output."`
+	Entry  int64 `arg:"" name:"n" help:"The entry's number."`
+	Raw    bool  `help:"The sealed bytes of the message, exactly, on standard output."`
+	Checks bool  `help:"Judge the message anew (SPF, DKIM, DMARC, ARC) by the DNS answers that were kept when it arrived: no DNS is asked."`
 }
 
 // Run implements the command.
@@ -28,8 +33,50 @@ func (c *ShowCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if c.Raw {
 			return c.raw(it, out)
 		}
+		if c.Checks {
+			return c.judge(ctx, o, it, g, out)
+		}
 		return c.show(ctx, o, it, g, out)
 	})
+}
+
+// judge proves what the checks found when a message arrived, however long ago
+// its keys have left DNS.
+func (c *ShowCmd) judge(ctx context.Context, o *office, it *record.Item, g *Globals, out Out) error {
+	content, err := it.Content()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && content.Envelope.Evidence == "" {
+		return fmt.Errorf("entry %d (%s) has no message that was judged and can be opened here", c.Entry, it.Entry.Kind)
+	}
+	if err != nil {
+		return err
+	}
+	e := &content.Envelope
+	kept, err := o.kept(ctx, e)
+	if err != nil {
+		return err
+	}
+	peer := mailauth.Peer{Helo: e.Hello, MailFrom: e.From}
+	peer.IP, _ = netip.ParseAddr(e.Client) // Without one SPF says so.
+	r := mailauth.Judge(ctx, mailauth.Options{DNS: mailauth.Replay(kept), Time: e.Time, AuthservID: o.config.hostname()}, content.Message, peer)
+	if g.JSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	fmt.Fprintf(out, "Entry %d, sealed %s, judged by %d answers of DNS kept with it (SHA-256 %s, to which the entry commits):\n%s",
+		c.Entry, it.Entry.Time.Format("2006-01-02 15:04:05Z"), len(kept.Answers), e.Evidence, r.Header)
+	return nil
+}
+
+// kept is the evidence of a message: beside it for personal mail, else in the
+// register's database.
+func (o *office) kept(ctx context.Context, e *message.Envelope) (mailauth.Evidence, error) {
+	if e.EvidenceBody != nil {
+		return mailauth.ParseEvidence(e.EvidenceBody)
+	}
+	b, err := hex.DecodeString(e.Evidence)
+	if err != nil || len(b) != 32 {
+		return mailauth.Evidence{}, errors.New("the digest of the evidence can't be read")
+	}
+	return o.evidence.Load(ctx, [32]byte(b))
 }
 
 func noEntry(err error, n int64, r *record.Register) error {
@@ -42,7 +89,7 @@ func noEntry(err error, n int64, r *record.Register) error {
 
 func (c *ShowCmd) raw(it *record.Item, out Out) error {
 	content, err := it.Content()
-	if errors.Is(err, fs.ErrNotExist) || err == nil && it.Entry.Kind != sijill.Captured { // Other kinds seal details.
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !sealsMessage(it.Entry.Kind) { // Other kinds seal details.
 		return fmt.Errorf("entry %d (%s) has no message that can be opened here", c.Entry, it.Entry.Kind)
 	}
 	if err != nil {
@@ -58,22 +105,52 @@ func (c *ShowCmd) show(ctx context.Context, o *office, it *record.Item, g *Globa
 		return err
 	}
 	m := map[string]any{"n": c.Entry, "entry": json.RawMessage(body)}
-	content, err := it.Content()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	var content *record.Content
+	if sealsMessage(it.Entry.Kind) {
+		if content, err = it.Content(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err == nil {
+	if content != nil {
 		m["envelope"], m["size"] = content.Envelope, len(content.Message)
+	} else if detail, err := o.detail(ctx, it); err == nil {
+		m["detail"] = detail
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if g.JSON {
 		return json.NewEncoder(out).Encode(m)
 	}
 	fmt.Fprintf(out, "Entry %d, %s, sealed %s\n%s\n", c.Entry, it.Entry.Kind, it.Entry.Time.Format("2006-01-02 15:04:05.000000Z"), body)
-	if err == nil && content.Message != nil && it.Entry.Kind == sijill.Captured {
+	if detail, ok := m["detail"].(json.RawMessage); ok {
+		fmt.Fprintf(out, "Sealed beside it:\n%s\n", detail)
+	}
+	if content != nil && content.Message != nil {
 		p := content.Envelope.Present(content.Message)
 		fmt.Fprintf(out, "\n%s", p)
 	}
 	return nil
+}
+
+// sealsMessage tells the kinds of entry that seal a message from those that seal
+// details.
+func sealsMessage(k sijill.Kind) bool {
+	return k == sijill.Captured || k == sijill.Sent || k == sijill.Filed
+}
+
+// detail reads what an entry seals that has no message.
+func (o *office) detail(ctx context.Context, it *record.Item) (json.RawMessage, error) {
+	if it.Entry.Message == nil {
+		return nil, fs.ErrNotExist
+	}
+	p, err := o.register.Proof(ctx, it.Index, true)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Envelope) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	return json.RawMessage(p.Envelope), nil
 }
 
 // ProveCmd writes a proof.

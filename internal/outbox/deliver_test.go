@@ -336,15 +336,3 @@ func TestPersonal(t *testing.T) {
 	}
 	f.empty()
 }
-
-// The fields are those that the public format names.
-func TestFields(t *testing.T) {
-	b, err := sijill.MarshalFields(OutcomeFields{Sent: 7, Recipient: 2, Result: ResultBounced, Status: "5.1.1", Count: 1, Attempts: 3, Class: sijill.Personal})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var public sijill.OutcomeFields
-	if err := (&sijill.Entry{Fields: b}).DecodeFields(&public); err != nil || public != (sijill.OutcomeFields{Sent: 7, Recipient: 2, Result: "bounced", Status: "5.1.1", Attempts: 3, Class: sijill.Personal}) {
-		t.Errorf("%+v %v", public, err)
-	}
-}

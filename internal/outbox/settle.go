@@ -26,19 +26,8 @@ const (
 	ResultWithdrawn = "withdrawn" // The sender took it back in time.
 )
 
-// OutcomeFields are the fields of an *outcome* entry: those of
-// sijill.OutcomeFields, without what stays sealed, and some more.
-type OutcomeFields struct {
-	Sent      int64        `json:"sent"`             // Number of the *sent* entry.
-	Recipient int64        `json:"recipient"`        // Which one, from 0 in the order of the letter; the first of Count.
-	Result    string       `json:"result"`           // One of the words above.
-	Status    string       `json:"status,omitempty"` // Enhanced status code (RFC 3463).
-	Count     int64        `json:"count"`            // Recipients that it is about: 1, or all of a letter.
-	Attempts  int64        `json:"attempts,omitempty"`
-	Doubt     int64        `json:"doubt,omitempty"`  // Attempts of which nobody knows whether they delivered.
-	Notice    bool         `json:"notice,omitempty"` // The letter is from nobody: a notice about another.
-	Class     sijill.Class `json:"class,omitempty"`  // sijill.Personal, or nothing.
-}
+// OutcomeFields are the fields of an *outcome* entry.
+type OutcomeFields = sijill.OutcomeFields
 
 // Outcome is what an *outcome* entry seals.
 type Outcome struct {

@@ -93,7 +93,7 @@ func (s *session) note(m *Mail, v *Verdict) reply {
 		return replyUnchecked
 	}
 	e := &m.Envelope
-	e.Trace = v.Trace + e.Trace
+	e.Trace = below(e.Trace, v.Trace)
 	e.Junk = v.Junk
 	e.Auth = facts(v.Facts)
 	if len(v.Evidence) > 0 {
@@ -102,6 +102,16 @@ func (s *session) note(m *Mail, v *Verdict) reply {
 	}
 	m.Evidence, m.Facts = v.Evidence, v.Facts
 	return nil
+}
+
+// below puts fields under Return-Path, which stays on top of everything (RFC
+// 5321 section 4.4).
+func below(trace, fields string) string {
+	if !strings.HasPrefix(trace, "Return-Path:") {
+		return fields + trace
+	}
+	end := strings.Index(trace, "\r\n") + 2
+	return trace[:end] + fields + trace[end:]
 }
 
 // facts writes facts as words, in order: "dkim=pass dmarc=pass spf=fail".

@@ -77,7 +77,7 @@ func TestCheck(t *testing.T) {
 		Facts: map[string]string{"spf": "pass", "dkim": "fail (bad)", "dmarc": "fail"},
 	}, "250 2.0.0 sealed as entry 1")
 	m := s.sealed()[1]
-	if !strings.HasPrefix(m.Envelope.Trace, "Authentication-Results: mx.diwan.example; spf=pass\r\nReturn-Path: ") {
+	if !strings.HasPrefix(m.Envelope.Trace, "Return-Path: <sender@abroad.example>\r\nAuthentication-Results: mx.diwan.example; spf=pass\r\nReceived: ") {
 		t.Errorf("trace %q", m.Envelope.Trace)
 	}
 	if e := m.Envelope; e.Auth != "dkim=fail_(bad) dmarc=fail spf=pass" || !e.Junk || len(e.Evidence) != 64 || string(m.Evidence) != "dns" || m.Facts["dmarc"] != "fail" {
