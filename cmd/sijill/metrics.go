@@ -32,12 +32,17 @@ var (
 	acceptedDesc  = prometheus.NewDesc("sijill_smtp_accepted_total", "Messages sealed.", nil, nil)
 	bytesDesc     = prometheus.NewDesc("sijill_smtp_accepted_bytes_total", "Bytes of messages sealed.", nil, nil)
 	temporaryDesc = prometheus.NewDesc("sijill_smtp_replies_temporary_total", "Replies 4yz.", nil, nil)
+	imapDesc      = prometheus.NewDesc("sijill_imap_sessions_open", "IMAP connections now.", nil, nil)
+	queueDesc     = prometheus.NewDesc("sijill_queue_recipients", "Recipients of outgoing mail in the queue.", []string{"state"}, nil)
+	outcomeDesc   = prometheus.NewDesc("sijill_outcomes_total", "Recipients of outgoing mail, by what became of them.", []string{"result"}, nil)
+	dueDesc       = prometheus.NewDesc("sijill_filing_due", "Personal messages of which a copy is to be filed.", []string{"late"}, nil)
 	permanentDesc = prometheus.NewDesc("sijill_smtp_replies_permanent_total", "Replies 5yz.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *officeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{entriesDesc, behindDesc, lagDesc, sessionsDesc, openDesc, turnedDesc, tlsDesc, acceptedDesc, bytesDesc, temporaryDesc, permanentDesc} {
+	for _, d := range []*prometheus.Desc{entriesDesc, behindDesc, lagDesc, sessionsDesc, openDesc, turnedDesc, tlsDesc, acceptedDesc, bytesDesc, temporaryDesc, permanentDesc,
+		imapDesc, queueDesc, outcomeDesc, dueDesc} {
 		ch <- d
 	}
 }
@@ -71,4 +76,22 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 	count(bytesDesc, st.Bytes)
 	count(temporaryDesc, st.Temporary)
 	count(permanentDesc, st.Permanent)
+	gauge(imapDesc, c.s.imapd.Stats().Open)
+	c.correspondence(ch, gauge)
+}
+
+// correspondence collects what is known of outgoing mail and of the wall.
+func (c *officeCollector) correspondence(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, int64, ...string)) {
+	ctx := context.Background()
+	if q, err := c.s.o.outbox.Stats(ctx); err == nil {
+		gauge(queueDesc, q.Waiting, "waiting")
+		gauge(queueDesc, q.Held, "held")
+		for result, n := range map[string]int64{"delivered": q.Delivered, "deferred": q.Deferred, "bounced": q.Bounced, "expired": q.Expired, "dropped": q.Dropped, "withdrawn": q.Withdrawn} {
+			ch <- prometheus.MustNewConstMetric(outcomeDesc, prometheus.CounterValue, float64(n), result)
+		}
+	}
+	if n, err := c.s.o.wall.Count(ctx); err == nil {
+		gauge(dueDesc, n.Due-n.Overdue, "no")
+		gauge(dueDesc, n.Overdue, "yes")
+	}
 }
