@@ -184,4 +184,6 @@ func (w *world) certify(names ...string) (certFile, keyFile, tlsa string) {
 }
 
 // trust is what a client of a host needs.
-func (w *world) trust(host string) *tls.Config { return &tls.Config{RootCAs: w.roots, ServerName: host} }
+func (w *world) trust(host string) *tls.Config {
+	return &tls.Config{RootCAs: w.roots, ServerName: host}
+}

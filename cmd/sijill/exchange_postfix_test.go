@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // Postfix keeps mail as this user and group, who own nothing else.
@@ -44,11 +46,12 @@ smtpd_tls_security_level = may
 smtpd_tls_cert_file = %[4]s
 smtpd_tls_key_file = %[5]s
 smtpd_tls_received_header = yes
+smtputf8_enable = no
 smtp_dns_support_level = dnssec
 smtp_tls_security_level = dane
 smtp_tls_CAfile = %[6]s
 smtp_tls_loglevel = 1
-smtpd_milters = inet:127.0.0.1:8891
+smtpd_milters = inet:%[7]s:8891
 milter_default_action = tempfail
 `
 
@@ -78,7 +81,8 @@ Mode sv
 Domain post.example
 Selector foreign
 KeyFile %[1]s
-Socket inet:8891@127.0.0.1
+Socket inet:8891@%[4]s
+RequireSafeKeys no
 InternalHosts %[2]s
 Nameservers %[3]s
 AuthservID mail.post.example
@@ -91,6 +95,10 @@ Canonicalization relaxed/simple
 func newPostfix(w *world, address string) *postfix {
 	w.Helper()
 	w.machine("post", address)
+	reversed, err := dns.ReverseAddr(address)
+	if err != nil {
+		w.Fatal(err)
+	}
 	p := &postfix{w, filepath.Join(w.dir, "postfix"), filepath.Join(w.dir, "postfix", "mail"), filepath.Join(w.dir, "postfix", "log")}
 	for _, dir := range []string{p.conf, filepath.Join(p.conf, "queue"), filepath.Join(p.conf, "data"), p.mail} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -100,16 +108,20 @@ func newPostfix(w *world, address string) *postfix {
 	w.run("chown", "postfix", filepath.Join(p.conf, "data"))
 	w.run("chown", fmt.Sprintf("%d:%d", nobody, nobody), p.mail)
 	cert, key, tlsa := w.certify("mail.post.example")
-	w.write(filepath.Join(p.conf, "main.cf"), fmt.Sprintf(mainCF, p.conf, nameserver, nobody, cert, key, w.rootsFile))
+	w.write(filepath.Join(p.conf, "main.cf"), fmt.Sprintf(mainCF, p.conf, nameserver, nobody, cert, key, w.rootsFile, address))
 	w.write(filepath.Join(p.conf, "master.cf"), masterCF)
 	w.names.Add(w, fmt.Sprintf("post.example. MX 10 mail.post.example.\npost.example. TXT \"v=spf1 mx -all\"\n"+
 		"_dmarc.post.example. TXT \"v=DMARC1; p=reject\"\nmail.post.example. A %s\n_25._tcp.mail.post.example. TLSA %s\n%s PTR mail.post.example.\n",
-		address, tlsa, reversed(address)))
-	p.startSigner()
+		address, tlsa, reversed))
+	p.startSigner(address)
 	if out, err := w.on("post", exec.Command("postfix", "-c", p.conf, "start")).CombinedOutput(); err != nil {
 		w.Fatalf("starting postfix: %v\n%s", err, out)
 	}
 	w.Cleanup(func() {
+		// Before its files go.
+		if out, err := w.on("post", exec.Command("postfix", "-c", p.conf, "abort")).CombinedOutput(); err != nil {
+			w.Errorf("stopping postfix: %v\n%s", err, out)
+		}
 		if log, err := os.ReadFile(p.log); err == nil && w.Failed() {
 			w.Logf("postfix said, at last:\n%s", log[max(0, len(log)-3000):])
 		}
@@ -119,7 +131,7 @@ func newPostfix(w *world, address string) *postfix {
 }
 
 // startSigner makes the key and starts OpenDKIM.
-func (p *postfix) startSigner() {
+func (p *postfix) startSigner(address string) {
 	p.Helper()
 	key, conf, internal := filepath.Join(p.conf, "dkim.pem"), filepath.Join(p.conf, "opendkim.conf"), filepath.Join(p.conf, "internal")
 	p.run("openssl", "genrsa", "-out", key, "2048")
@@ -138,7 +150,7 @@ func (p *postfix) startSigner() {
 	}
 	p.names.Add(p, "foreign._domainkey.post.example. TXT "+inStrings("v=DKIM1; k=rsa; p="+public.String())+"\n")
 	p.write(internal, nameserver+"\n")
-	p.write(conf, fmt.Sprintf(signerConf, key, internal, nameserver))
+	p.write(conf, fmt.Sprintf(signerConf, key, internal, nameserver, address))
 	c := p.on("post", exec.Command("opendkim", "-f", "-x", conf))
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
@@ -146,6 +158,7 @@ func (p *postfix) startSigner() {
 	}
 	go c.Wait()
 	p.Cleanup(func() { _ = c.Process.Kill() }) // It may have ended.
+	await(p, "OpenDKIM is there", func() bool { return answers(address + ":8891") })
 }
 
 // answers tells whether somebody takes connections there.
@@ -157,36 +170,31 @@ func answers(address string) bool {
 	return c.Close() == nil
 }
 
-// reversed is where an address's PTR stands.
-func reversed(address string) string {
-	name, err := dnsReverse(address)
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
 // send submits mail as somebody of the network that Postfix sends for.
 func (p *postfix) send(from, to string, msg []byte) {
 	p.Helper()
-	if err := smtp.SendMail("mail.post.example:25", nil, from, []string{to}, msg); err != nil {
+	c, err := smtp.Dial("mail.post.example:25")
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer c.Close()
+	if err := hand(c, from, to, msg); err != nil {
 		p.Fatal(err)
 	}
 }
 
-// received gives the mail of pavo by its subject.
-func (p *postfix) received() map[string][]byte {
-	found := map[string][]byte{}
+// received gives the mail of pavo.
+func (p *postfix) received() (mails [][]byte) {
 	_ = filepath.WalkDir(filepath.Join(p.mail, "pavo", "new"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil // There is none yet, or one is being moved.
 		}
 		if b, err := os.ReadFile(path); err == nil {
-			found[subjectOf(b)] = b
+			mails = append(mails, b)
 		}
 		return nil
 	})
-	return found
+	return mails
 }
 
 // logged tells whether the log has a line with all words.

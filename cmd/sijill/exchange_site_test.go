@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"net/netip"
 	"net/smtp"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
-	"github.com/miekg/dns"
 
 	"sijill"
 	"sijill/internal/outbox"
@@ -153,6 +151,11 @@ func (s *site) submit(from, to string, msg []byte) error {
 	if err := c.Auth(smtp.PlainAuth("", "hind", s.app, s.host())); err != nil {
 		return err
 	}
+	return hand(c, from, to, msg)
+}
+
+// hand gives a message to a server.
+func hand(c *smtp.Client, from, to string, msg []byte) error {
 	if err := c.Mail(from); err != nil {
 		return err
 	}
@@ -169,8 +172,8 @@ func (s *site) submit(from, to string, msg []byte) error {
 	return w.Close()
 }
 
-// inbox gives the mail in an identity's inbox by its subject, read by IMAP.
-func (s *site) inbox(address string) map[string][]byte {
+// inbox gives the mail in an identity's inbox, read by IMAP.
+func (s *site) inbox(address string) (mails [][]byte) {
 	s.Helper()
 	c, err := imapclient.DialTLS(s.address+":993", &imapclient.Options{TLSConfig: s.world.trust(s.host())})
 	if err != nil {
@@ -180,13 +183,12 @@ func (s *site) inbox(address string) map[string][]byte {
 	if err := c.Login(address, s.app).Wait(); err != nil {
 		s.Fatal(err)
 	}
-	found := map[string][]byte{}
 	box, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait()
 	if err != nil {
 		s.Fatal(err)
 	}
 	if box.NumMessages == 0 {
-		return found
+		return nil
 	}
 	body := &imap.FetchItemBodySection{}
 	var all imap.SeqSet
@@ -196,10 +198,9 @@ func (s *site) inbox(address string) map[string][]byte {
 		s.Fatal(err)
 	}
 	for _, m := range list {
-		b := m.FindBodySection(body)
-		found[subjectOf(b)] = b
+		mails = append(mails, m.FindBodySection(body))
 	}
-	return found
+	return mails
 }
 
 // outcomes reads from the register what became of the letters that were sent,
@@ -224,8 +225,8 @@ func (s *site) outcomes() (sent int, list []outcome) {
 			s.Fatal(err)
 		}
 		if c, err := it.Content(); err == nil {
-			if err := json.Unmarshal(c.Message, &x.Sealed); err != nil {
-				s.Fatalf("%v in %q", err, c.Message)
+			if err := json.Unmarshal(c.Detail, &x.Sealed); err != nil {
+				s.Fatalf("%v in %q", err, c.Detail)
 			}
 		}
 		list = append(list, x)
@@ -247,14 +248,16 @@ func parsed(msg []byte) mail.Header {
 	return m.Header
 }
 
-func subjectOf(msg []byte) string { return parsed(msg).Get("Subject") }
+// pick gives the first message that has the value in a field of its header, nil
+// for none.
+func pick(mails [][]byte, field, value string) []byte {
+	for _, m := range mails {
+		if parsed(m).Get(field) == value {
+			return m
+		}
+	}
+	return nil
+}
 
 // inStrings writes a TXT in strings of at most 255 octets.
 func inStrings(text string) string { return zoneValue(setup.Record{Type: "TXT", Value: text}) }
-
-func dnsReverse(address string) (string, error) {
-	if _, err := netip.ParseAddr(address); err != nil {
-		return "", err
-	}
-	return dns.ReverseAddr(address)
-}

@@ -81,10 +81,22 @@ type server struct {
 	listeners map[string]net.Listener // By door.
 }
 
-// newServer makes the doors and binds their addresses, so that whatever is
-// wrong with them is said before anything is served.
+// newServer binds the addresses of the doors and makes what stands behind them,
+// so that whatever is wrong with them is said before anything is served. The
+// addresses come first: a certificate authority is asked at once, and its
+// challenges come to these doors.
 func newServer(ctx context.Context, o *office) (_ *server, err error) {
 	s := &server{o: o, listeners: map[string]net.Listener{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeListeners())
+		}
+	}()
+	for door, address := range o.config.listen() {
+		if err := s.listen(door, address); err != nil {
+			return nil, err
+		}
+	}
 	if s.certs, err = newCerts(ctx, o); err != nil {
 		return nil, err
 	}
@@ -101,11 +113,6 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 	s.pages = httpServer(handler, o.log)
 	s.plain = httpServer(s.certs.Challenges(o.sendOn(handler)), o.log)
 	s.metrics = httpServer(metricsHandler(s), o.log)
-	for door, address := range o.config.listen() {
-		if err := s.listen(door, address); err != nil {
-			return nil, errors.Join(err, s.closeListeners())
-		}
-	}
 	return s, nil
 }
 

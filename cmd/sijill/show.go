@@ -105,27 +105,25 @@ func (c *ShowCmd) show(ctx context.Context, o *office, it *record.Item, g *Globa
 		return err
 	}
 	m := map[string]any{"n": c.Entry, "entry": json.RawMessage(body)}
-	var content *record.Content
-	if sealsMessage(it.Entry.Kind) {
-		if content, err = it.Content(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	if content != nil {
-		m["envelope"], m["size"] = content.Envelope, len(content.Message)
-	} else if detail, err := o.detail(ctx, it); err == nil {
-		m["detail"] = detail
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	content, err := it.Content()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		content = &record.Content{}
+	case err != nil:
 		return err
+	case content.Detail != nil:
+		m["detail"] = content.Detail
+	default:
+		m["envelope"], m["size"] = content.Envelope, len(content.Message)
 	}
 	if g.JSON {
 		return json.NewEncoder(out).Encode(m)
 	}
 	fmt.Fprintf(out, "Entry %d, %s, sealed %s\n%s\n", c.Entry, it.Entry.Kind, it.Entry.Time.Format("2006-01-02 15:04:05.000000Z"), body)
-	if detail, ok := m["detail"].(json.RawMessage); ok {
-		fmt.Fprintf(out, "Sealed beside it:\n%s\n", detail)
+	if content.Detail != nil {
+		fmt.Fprintf(out, "Sealed beside it:\n%s\n", content.Detail)
 	}
-	if content != nil && content.Message != nil {
+	if content.Message != nil && content.Detail == nil {
 		p := content.Envelope.Present(content.Message)
 		fmt.Fprintf(out, "\n%s", p)
 	}
@@ -136,21 +134,6 @@ func (c *ShowCmd) show(ctx context.Context, o *office, it *record.Item, g *Globa
 // details.
 func sealsMessage(k sijill.Kind) bool {
 	return k == sijill.Captured || k == sijill.Sent || k == sijill.Filed
-}
-
-// detail reads what an entry seals that has no message.
-func (o *office) detail(ctx context.Context, it *record.Item) (json.RawMessage, error) {
-	if it.Entry.Message == nil {
-		return nil, fs.ErrNotExist
-	}
-	p, err := o.register.Proof(ctx, it.Index, true)
-	if err != nil {
-		return nil, err
-	}
-	if len(p.Envelope) == 0 {
-		return nil, fs.ErrNotExist
-	}
-	return json.RawMessage(p.Envelope), nil
 }
 
 // ProveCmd writes a proof.

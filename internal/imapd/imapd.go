@@ -35,6 +35,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"golang.org/x/sync/semaphore"
+
+	"sijill/internal/door"
 )
 
 // ErrClosed is returned by Serve and ServeTLS once Shutdown was called.
@@ -64,11 +66,11 @@ type Options struct {
 type Server struct {
 	opt      Options
 	memory   *semaphore.Weighted
-	peers    *peers
+	peers    *door.Peers
 	stats    counters
 	plain    *imapserver.Server // before STARTTLS
 	secure   *imapserver.Server // over TLS
-	upgraded *handoff
+	upgraded *door.Handoff
 	once     sync.Once // serves upgraded
 
 	ctx    context.Context // ends when a Shutdown loses patience
@@ -103,8 +105,8 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		opt:      o,
 		memory:   semaphore.NewWeighted(o.Memory),
-		peers:    newPeers(o.Limits),
-		upgraded: newHandoff(),
+		peers:    door.NewPeers(o.Limits.peers()),
+		upgraded: door.NewHandoff(),
 		guards:   make(map[*guard]struct{}),
 		empty:    make(chan struct{}),
 	}
@@ -217,7 +219,7 @@ func (s *Server) admit(c net.Conn, wrap func(net.Conn) net.Conn) *guard {
 
 // enter counts a new connection against the limits.
 func (s *Server) enter(peer netip.Addr) bool {
-	if s.stats.open.Add(1) <= int64(s.opt.Limits.Connections) && s.peers.enter(peer, time.Now()) {
+	if s.stats.open.Add(1) <= int64(s.opt.Limits.Connections) && s.peers.Enter(peer, time.Now()) {
 		return true
 	}
 	s.stats.open.Add(-1)
@@ -226,7 +228,7 @@ func (s *Server) enter(peer netip.Addr) bool {
 
 // leave takes the connection of g back out of the limits.
 func (s *Server) leave(g *guard) {
-	s.peers.leave(g.peer)
+	s.peers.Leave(g.peer)
 	s.stats.open.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"sijill/internal/door"
 )
 
 // Limits bound what one peer may take. A field that is zero means its default.
@@ -67,17 +69,9 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// exempts tells whether a peer is free of the limits per address.
-func (l *Limits) exempts(peer netip.Addr) bool {
-	if !peer.IsValid() {
-		return true
-	}
-	for _, p := range l.Exempt {
-		if p.Contains(peer) {
-			return true
-		}
-	}
-	return false
+// peers are the limits per address.
+func (l Limits) peers() door.Limits {
+	return door.Limits{PerAddress: l.PerAddress, ConnectRate: l.ConnectRate, Exempt: l.Exempt}
 }
 
 // addrOf returns the IP address of a peer; the zero Addr where it has none.

@@ -3,7 +3,6 @@ package imapd
 import (
 	"log/slog"
 	"net"
-	"sync"
 )
 
 // admitting is a listener that gives only the connections within the limits.
@@ -24,43 +23,6 @@ func (l *admitting) Accept() (net.Conn, error) {
 		}
 	}
 }
-
-// handoff is a listener that gives the connections pushed into it.
-type handoff struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newHandoff() *handoff {
-	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-// push reports whether the connection was taken.
-func (h *handoff) push(c net.Conn) bool {
-	select {
-	case h.conns <- c:
-		return true
-	case <-h.done:
-		return false
-	}
-}
-
-func (h *handoff) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (h *handoff) Close() error {
-	h.once.Do(func() { close(h.done) })
-	return nil
-}
-
-func (h *handoff) Addr() net.Addr { return &net.UnixAddr{Name: "starttls"} }
 
 // quietLog keeps the arguments of the library's log lines, which quote what
 // clients sent, out of the log: what happened is in the format.

@@ -22,7 +22,7 @@ func (g *guard) startTLS() {
 	secure.peer, secure.muted = g.peer, true // the library greets again; the protocol does not
 	g.handed = true
 	g.srv.replace(g, secure)
-	if !g.srv.upgraded.push(secure) {
+	if !g.srv.upgraded.Push(secure) {
 		secure.Close()
 	}
 }

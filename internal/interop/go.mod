@@ -1,4 +1,4 @@
-// Foreign verifiers live in a module of their own, so that the program does not
+// Foreign programs live in a module of their own, so that the program does not
 // depend on them.
 module sijill/internal/interop
 
@@ -10,6 +10,7 @@ tool (
 )
 
 require (
+	github.com/letsencrypt/challtestsrv v1.4.2
 	github.com/transparency-dev/formats v0.1.1
 	golang.org/x/mod v0.42.0
 )
@@ -30,7 +31,6 @@ require (
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
-	github.com/letsencrypt/challtestsrv v1.4.2 // indirect
 	github.com/letsencrypt/pebble/v2 v2.10.1 // indirect
 	github.com/lucasb-eyer/go-colorful v1.3.0 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 	"sync"
 
@@ -14,6 +15,8 @@ import (
 type Content struct {
 	Envelope message.Envelope
 	Message  []byte // Exactly the bytes that were captured. Never change them.
+	// Detail is what a Draft without a message seals, as JSON; nil with one.
+	Detail json.RawMessage
 }
 
 // Item is one entry on its way through the projections. It is safe for

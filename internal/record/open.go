@@ -198,6 +198,10 @@ func (r *Register) content(ctx context.Context, e row, ring *vault.Ring) (*Conte
 		return nil, err
 	}
 	c := &Content{Message: o.Message}
+	if k := e.entry.Kind; len(o.Message) == 0 && k != sijill.Captured && k != sijill.Sent && k != sijill.Filed {
+		c.Detail = o.Envelope
+		return c, nil
+	}
 	if err := json.Unmarshal(o.Envelope, &c.Envelope); err != nil {
 		return nil, fmt.Errorf("entry %d: reading what is sealed beside the message: %w", e.number, err)
 	}

@@ -211,6 +211,13 @@ func TestDetailIsSealed(t *testing.T) {
 	if err != nil || !bytes.Contains(p.Envelope, []byte("digest")) {
 		t.Fatalf("detail %s: %v", p.Envelope, err)
 	}
+	it, err := h.Register.Item(t.Context(), rc.Entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := it.Content(); err != nil || !bytes.Equal(c.Detail, p.Envelope) {
+		t.Fatalf("the detail can't be read again: %v", err)
+	}
 }
 
 func TestOldCopyIsNoticed(t *testing.T) {

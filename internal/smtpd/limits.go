@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"sijill/internal/door"
 )
 
 // Limits bound what one peer may take. A field that is zero means its default.
@@ -92,9 +94,9 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// exempts tells whether a peer is free of the limits per address.
-func (l *Limits) exempts(peer netip.Addr) bool {
-	return !peer.IsValid() || within(l.Exempt, peer)
+// peers are the limits per address.
+func (l Limits) peers() door.Limits {
+	return door.Limits{PerAddress: l.PerAddress, ConnectRate: l.ConnectRate, MessageRate: l.MessageRate, Exempt: l.Exempt}
 }
 
 // deadline is when the next bytes of a message must have come, given when the

@@ -3,7 +3,6 @@ package smtpd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -266,22 +265,6 @@ func TestShutdownLosesPatience(t *testing.T) {
 	waitFor(t, func() bool { return s.Stats().Open == 0 })
 	if len(s.sealed()) != 0 {
 		t.Error("a message was sealed")
-	}
-}
-
-func TestPeersAreForgotten(t *testing.T) {
-	p := newPeers(Limits{Exempt: nobody, PerAddress: 1}.orDefault())
-	now := time.Unix(1_000_000, 0)
-	for i := range 1000 {
-		a := netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::1", i))
-		if !p.enter(a, now) || p.enter(a.Next(), now) {
-			t.Fatal("a /64 is one address")
-		}
-		p.leave(a)
-	}
-	p.enter(netip.MustParseAddr("192.0.2.1"), now.Add(2*window))
-	if len(p.seen) != 1 {
-		t.Errorf("%d addresses are remembered", len(p.seen))
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/emersion/go-smtp"
+
+	"sijill/internal/door"
 )
 
 // role is one protocol. It has two servers of go-smtp: STARTTLS moves a
@@ -19,7 +21,7 @@ type role struct {
 	submits       bool   // clients sign in and send
 	implicit      bool   // TLS comes first
 	plain, secure *smtp.Server
-	upgraded      *handoff
+	upgraded      *door.Handoff
 	once          sync.Once // starts secure
 	handshakes    sync.WaitGroup
 }
@@ -35,7 +37,7 @@ const (
 )
 
 func newRole(s *Server, p protocol) *role {
-	r := &role{srv: s, upgraded: newHandoff(), submits: p >= submission, implicit: p == submissions}
+	r := &role{srv: s, upgraded: door.NewHandoff(), submits: p >= submission, implicit: p == submissions}
 	r.door = [...]string{"smtp", "lmtp", "submission", "submission"}[p]
 	r.plain, r.secure = r.server(p == localDelivery), r.server(p == localDelivery)
 	r.plain.TLSConfig = s.opt.TLS // only advertises; the guard does the handshake
@@ -118,43 +120,6 @@ func (l *admitting) Accept() (net.Conn, error) {
 		}
 	}
 }
-
-// handoff is a listener that gives the connections pushed into it.
-type handoff struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newHandoff() *handoff {
-	return &handoff{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-// push reports whether the connection was taken.
-func (h *handoff) push(c net.Conn) bool {
-	select {
-	case h.conns <- c:
-		return true
-	case <-h.done:
-		return false
-	}
-}
-
-func (h *handoff) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (h *handoff) Close() error {
-	h.once.Do(func() { close(h.done) })
-	return nil
-}
-
-func (h *handoff) Addr() net.Addr { return &net.UnixAddr{Name: "starttls"} }
 
 // quietLog keeps the arguments of go-smtp's log lines, among them addresses,
 // out of the log: what happened is in the format.

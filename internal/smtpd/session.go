@@ -68,7 +68,7 @@ func (s *session) Mail(from string, o *smtp.MailOptions) error {
 		return replyNeedsUTF8
 	case from != "" && !plausible(from):
 		return replyBadSender
-	case !s.g.srv.peers.message(s.g.peer, time.Now()):
+	case !s.g.srv.peers.Message(s.g.peer, time.Now()):
 		return replyMessageRate
 	}
 	t := transaction{mail: true, utf8: o.UTF8, size: o.Size, from: quote(from)}

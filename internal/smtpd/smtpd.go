@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/door"
 	"sijill/internal/message"
 
 	"golang.org/x/sync/semaphore"
@@ -153,7 +154,7 @@ type Server struct {
 	opt     Options
 	journal map[string]bool // lower-case addresses
 	memory  *semaphore.Weighted
-	peers   *peers
+	peers   *door.Peers
 	stats   counters
 	senders *senders
 
@@ -194,7 +195,7 @@ func New(o Options) (*Server, error) {
 		opt:     o,
 		journal: make(map[string]bool),
 		memory:  semaphore.NewWeighted(o.Memory + smallest),
-		peers:   newPeers(o.Limits),
+		peers:   door.NewPeers(o.Limits.peers()),
 		senders: newSenders(o.Limits),
 		guards:  make(map[*guard]struct{}),
 	}
@@ -275,7 +276,7 @@ func (s *Server) admit(c net.Conn, r *role) *guard {
 	}
 	s.stats.sessions.Add(1)
 	g := newGuard(s, r, c, c)
-	g.peer, g.exempt = peer, s.opt.Limits.exempts(peer)
+	g.peer, g.exempt = peer, s.opt.Limits.peers().Exempts(peer)
 	s.register(g)
 	return g
 }
@@ -286,7 +287,7 @@ func (s *Server) enter(peer netip.Addr) reply {
 		s.stats.open.Add(-1)
 		return replyBusy
 	}
-	if !s.peers.enter(peer, time.Now()) {
+	if !s.peers.Enter(peer, time.Now()) {
 		s.stats.open.Add(-1)
 		return replyTooManyConnections
 	}
@@ -298,7 +299,7 @@ func (s *Server) leave(g *guard) {
 	s.mu.Lock()
 	delete(s.guards, g)
 	s.mu.Unlock()
-	s.peers.leave(g.peer)
+	s.peers.Leave(g.peer)
 	s.stats.open.Add(-1)
 }
 

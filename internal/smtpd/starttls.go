@@ -67,7 +67,7 @@ func (g *guard) handshake() *guard {
 
 // push gives the connection to the role's secure server.
 func (g *guard) push(secure *guard) {
-	if !g.role.upgraded.push(secure) {
+	if !g.role.upgraded.Push(secure) {
 		secure.Close()
 	}
 }
