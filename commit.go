@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"sync"
 )
 
 // Labels of the commitment, and of the keys under which it is made.
@@ -56,10 +57,13 @@ func CommitEnvelope(salt Hash, envelope []byte) Hash {
 // The commitment is the root of the hash tree over the salted units, hashed
 // with their number.
 func Commit(seed Hash, msg []byte) (commitment Hash, units int) {
-	var room [512]int // most messages have fewer units: no allocation
-	ends := appendEnds(room[:0], msg)
-	t := hasher{msg: msg, ends: ends}
-	return finish(len(ends), t.root(0, len(ends), &seed)), len(ends)
+	t := hashers.Get().(*hasher)
+	t.msg, t.ends = msg, appendEnds(t.room[:0], msg)
+	units = len(t.ends)
+	commitment = finish(units, t.root(0, units, &seed))
+	t.forget()
+	hashers.Put(t)
+	return commitment, units
 }
 
 // finish hashes the number of units with the root of their tree.
@@ -74,9 +78,24 @@ func finish(n int, root Hash) Hash {
 // hasher computes roots over the units of one message. It hashes from one
 // buffer of its own, since commitments are the costliest part of a capture.
 type hasher struct {
-	msg  []byte
-	ends []int
-	buf  [1024]byte
+	msg    []byte
+	ends   []int
+	room   [512]int // for ends: most messages have fewer units
+	buf    [1024]byte
+	pair   pair
+	hashes [bunch]Hash
+}
+
+// hashers are kept: with their lanes they are too large to be made each time.
+var hashers = sync.Pool{New: func() any { return new(hasher) }}
+
+// forget clears what is left of a message: others may not be meant to have it.
+func (t *hasher) forget() {
+	t.msg, t.ends = nil, nil
+	clear(t.room[:])
+	clear(t.buf[:])
+	clear(t.hashes[:])
+	t.pair = pair{}
 }
 
 func (t *hasher) unit(i int) []byte {
@@ -93,6 +112,9 @@ func (t *hasher) root(lo, hi int, seed *Hash) Hash {
 		return sha256.Sum256(nil) // RFC 6962, section 2.1: the empty tree
 	case 1:
 		return t.leaf(seed, t.unit(lo))
+	}
+	if paired && hi-lo <= bunch {
+		return t.bunchOf(lo, hi, seed)
 	}
 	left, right := children(seed)
 	mid := lo + split(hi-lo)
