@@ -236,7 +236,8 @@ func (b *buffer) String() string {
 func (h *home) serve(args ...string) *running {
 	h.Helper()
 	r := &running{home: h, log: &buffer{grown: make(chan struct{}, 1)}, ended: make(chan struct{})}
-	r.cmd = h.command(append([]string{"serve", "--smtp", "127.0.0.1:0", "--lmtp", "off", "--http", "127.0.0.1:0", "--metrics", "off"}, args...)...)
+	r.cmd = h.command(append([]string{"serve", "--smtp", "127.0.0.1:0", "--lmtp", "off", "--http", "127.0.0.1:0", "--metrics", "off",
+		"--imap", "off", "--imaps", "off", "--submission", "off", "--submissions", "off"}, args...)...)
 	r.cmd.Stderr = r.log
 	if err := r.cmd.Start(); err != nil {
 		h.Fatal(err)

@@ -1,433 +1,430 @@
 package main
 
 import (
-	"context"
-	"bufio"
-	"bytes"
-	"crypto/tls"
 	"encoding/json"
-	"encoding/pem"
+	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/netip"
+	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
-	"sijill/internal/people"
+	"sijill"
 )
 
-// hind has an office address and a personal one in every populated office.
-const (
-	hind     = "hind@diwan.example"
-	hindHome = "hind@home.example"
-)
-
-// credentials are what lets one person in.
-type credentials struct{ name, password, app, recovery string }
-
-// population is an office with people who have chosen their passwords and have
-// personal mail: laila runs it, sami is its records officer, hind just works
-// there. It is made once and copied, since making passwords takes time.
-type population struct {
-	dir               string
-	laila, sami, hind credentials
-	given             credentials // What hind was given at first, seen by whoever made the account.
+// model is what somebody expects of the messages that he alone touches.
+type model struct {
+	series string
+	folder map[string]string   // Absent: it was deleted.
+	flags  map[string][]string // By their letters in Maildir.
+	made   int
+	ops    int
 }
 
-var populate = sync.OnceValues(func() (*population, error) {
-	p := &population{dir: filepath.Join(filepath.Dir(blank), "populated")}
-	p.laila = credentials{name: "laila", password: "first laila password"}
-	if err := p.run(p.laila.password, &p.laila, "init", "--office", "Diwan", "--domain", "diwan.example", "--account", laila); err != nil {
-		return nil, err
-	}
-	if err := p.run("", nil, "user", "address", "add-domain", "home.example"); err != nil {
-		return nil, err
-	}
-	for _, c := range []struct {
-		to   *credentials
-		name string
-		args []string
-	}{{&p.sami, "sami", []string{"--role", "records-officer"}}, {&p.hind, "hind", nil}} {
-		c.to.name = c.name
-		args := append([]string{"user", "add", c.name + "@diwan.example", "--personal", c.name + "@home.example"}, c.args...)
-		if err := p.run("given to "+c.name, c.to, args...); err != nil {
-			return nil, err
-		}
-	}
-	p.given = p.hind
-	p.given.password = "given to hind"
-	if err := p.choose(&p.sami, &p.hind); err != nil {
-		return nil, err
-	}
-	for _, c := range []*credentials{&p.laila, &p.sami, &p.hind} {
-		if err := p.run(c.password, c, "user", "app-password", c.name, "--scope", "both"); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
-})
+func newModel(series string) *model {
+	return &model{series: series, folder: map[string]string{}, flags: map[string][]string{}}
+}
 
-// run runs a command that prints JSON, and takes from it what it says of a
-// person's credentials.
-func (p *population) run(password string, into *credentials, args ...string) error {
-	c := exec.Command(program, append(args, "--json")...)
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "SIJILL_DIR=" + p.dir, "SIJILL_PASSWORD=" + password}
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil {
-		return fmt.Errorf("%v: %w\n%s", args, err, stderr.String())
+// maildirFlags are flags of IMAP by their letters in Maildir.
+var maildirFlags = map[string]string{"D": `\Draft`, "F": `\Flagged`, "R": `\Answered`, "S": `\Seen`}
+
+// other is the folder to which messages of a folder are moved: on the same side
+// of the wall.
+func other(folder string) string {
+	i := slices.Index(hindsFolders, folder)
+	return hindsFolders[i^1]
+}
+
+func (m *model) add(folder string, flags ...string) (id string, msg []byte) {
+	m.made++
+	id = fmt.Sprintf("%s-%d", m.series, m.made)
+	m.folder[id], m.flags[id] = folder, flags
+	return id, mailOf(id, hind, hind)
+}
+
+// any is one of the messages, or "".
+func (m *model) any() string {
+	for id := range m.folder { // In random order.
+		return id
 	}
-	if into == nil {
-		return nil
+	return ""
+}
+
+// toggle changes a flag and tells whether it is set now.
+func (m *model) toggle(id, flag string) (set bool) {
+	if i := slices.Index(m.flags[id], flag); i >= 0 {
+		m.flags[id] = slices.Delete(slices.Clone(m.flags[id]), i, i+1)
+		return false
 	}
-	var said struct {
-		Recovery string `json:"recovery_code"`
-		Password string `json:"password"`
+	m.flags[id] = append(slices.Clone(m.flags[id]), flag)
+	slices.Sort(m.flags[id])
+	return true
+}
+
+// byIMAP does one thing through IMAP.
+func (m *model) byIMAP(c *mailProgram) error {
+	m.ops++
+	id := m.any()
+	switch what := rand.IntN(10); {
+	case id == "" || what < 3:
+		_, msg := m.add(hindsFolders[rand.IntN(4)])
+		uid, err := c.put(m.folder[fmt.Sprintf("%s-%d", m.series, m.made)], "", msg)
+		if err == nil && uid == 0 {
+			err = errors.New("APPEND was refused")
+		}
+		return err
+	default:
+		uid, err := c.find(m.folder[id], id)
+		switch {
+		case err != nil:
+			return err
+		case what < 7:
+			flag := []string{"F", "R", "S"}[rand.IntN(3)]
+			sign := map[bool]string{true: "+", false: "-"}[m.toggle(id, flag)]
+			return c.done("UID STORE %s %sFLAGS.SILENT (%s)", uid, sign, maildirFlags[flag])
+		case what < 9:
+			m.folder[id] = other(m.folder[id])
+			return c.done("UID MOVE %s %s", uid, m.folder[id])
+		}
+		delete(m.folder, id)
+		return errors.Join(c.done(`UID STORE %s +FLAGS (\Deleted)`, uid), c.done("UID EXPUNGE %s", uid))
 	}
-	err = json.Unmarshal(out, &said)
-	if said.Recovery != "" {
-		into.recovery = said.Recovery
-	}
-	if said.Password != "" {
-		into.app = said.Password
+}
+
+// done is do for what must be answered OK.
+func (c *mailProgram) done(format string, args ...any) error {
+	_, tagged, err := c.do(format, args...)
+	if err == nil && !strings.HasPrefix(tagged, "OK") {
+		err = fmt.Errorf("%s: %s", format, tagged)
 	}
 	return err
 }
 
-// choose has people change the passwords that they were given.
-func (p *population) choose(list ...*credentials) error {
-	return with(context.Background(), &Globals{Dir: p.dir}, Out{io.Discard, io.Discard}, func(o *office) error {
-		for _, c := range list {
-			s, err := o.access.SignIn(context.Background(), c.name, "given to "+c.name, "", netip.MustParseAddr("127.9.0.1"), "test")
-			if err != nil {
-				return err
-			}
-			c.password = "chosen by " + c.name
-			c.recovery, err = o.access.ChangePassword(context.Background(), s, "given to "+c.name, c.password, people.By{Account: s.Account.ID})
-			token := s.Token
-			s.Close()
-			if err != nil || c.recovery == "" {
-				return fmt.Errorf("changing a password (new code %t): %w", c.recovery != "", err)
-			}
-			if err := o.access.SignOut(context.Background(), token); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// populatedHome is a copy of the population's office.
-func populatedHome(t testing.TB, change func(*Config)) (*home, *population) {
-	t.Helper()
-	p, err := populate()
-	if err != nil {
-		t.Fatal(err)
+// find selects a folder and finds a message in it.
+func (c *mailProgram) find(folder, id string) (uid string, err error) {
+	if err := c.done("SELECT %s", folder); err != nil {
+		return "", err
 	}
-	h := copyHome(t, p.dir)
-	c, err := readConfig(h.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.DNS.Servers = []string{"127.0.0.1:9"} // Nobody answers there, at once.
-	if change != nil {
-		change(&c)
-	}
-	var b bytes.Buffer
-	if err := toml.NewEncoder(&b).Encode(c); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.path(configName), b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return h, p
-}
-
-// serveMail is serve with the doors for mail programs.
-func (h *home) serveMail() *running {
-	h.Helper()
-	return h.serve("--submission", "off", "--imap", "off", "--submissions", "127.0.0.1:0", "--imaps", "127.0.0.1:0")
-}
-
-// anybody takes the certificate that the server has signed itself.
-var anybody = &tls.Config{InsecureSkipVerify: true}
-
-// dialFrom connects from an address of this machine: all of 127/8 is.
-func dialFrom(from, to string, secure bool) (net.Conn, error) {
-	d := &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	var c net.Conn
-	var err error
-	if secure {
-		c, err = tls.DialWithDialer(d, "tcp", to, anybody)
-	} else {
-		c, err = d.Dial("tcp", to)
-	}
-	if err == nil {
-		_ = c.SetDeadline(time.Now().Add(2 * patience))
-	}
-	return c, err
-}
-
-// mailProgram is an IMAP session that sends octets as they are given.
-type mailProgram struct {
-	conn net.Conn
-	in   *bufio.Reader
-	n    int
-}
-
-func dialIMAP(address, from string) (*mailProgram, error) {
-	conn, err := dialFrom(from, address, true)
-	if err != nil {
-		return nil, err
-	}
-	c := &mailProgram{conn: conn, in: bufio.NewReader(conn)}
-	_, err = c.line()
-	return c, err
-}
-
-// signIMAP opens a session that is signed in.
-func signIMAP(address string, who credentials) (*mailProgram, error) {
-	c, err := dialIMAP(address, "127.0.0.1")
-	if err != nil {
-		return nil, err
-	}
-	_, tagged, err := c.do("LOGIN %s %s", who.name, who.app)
-	if err == nil && !strings.HasPrefix(tagged, "OK") {
-		err = fmt.Errorf("LOGIN: %s", tagged)
-	}
-	return c, err
-}
-
-// imap is signIMAP for a server that must be there.
-func (r *running) imap(who credentials) *mailProgram {
-	r.Helper()
-	c, err := signIMAP(r.door("imaps"), who)
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.Cleanup(c.close)
-	return c
-}
-
-func (c *mailProgram) close() { _ = c.conn.Close() }
-
-var literalEnd = regexp.MustCompile(`\{(\d+)\}$`)
-
-// line reads a response, literals in it included, without its CRLF.
-func (c *mailProgram) line() (string, error) {
-	var all strings.Builder
-	for {
-		s, err := c.in.ReadString('\n')
-		if err != nil {
-			return "", err
-		}
-		s = strings.TrimSuffix(s, "\r\n")
-		all.WriteString(s)
-		m := literalEnd.FindStringSubmatch(s)
-		if m == nil {
-			return all.String(), nil
-		}
-		n, _ := strconv.Atoi(m[1])
-		b := make([]byte, n)
-		if _, err := io.ReadFull(c.in, b); err != nil {
-			return "", err
-		}
-		all.WriteString("\r\n" + string(b))
-	}
-}
-
-// do sends a command and returns what is answered.
-func (c *mailProgram) do(format string, args ...any) (untagged []string, tagged string, err error) {
-	c.n++
-	tag := fmt.Sprintf("t%d ", c.n)
-	if _, err := io.WriteString(c.conn, tag+fmt.Sprintf(format, args...)+"\r\n"); err != nil {
-		return nil, "", err
-	}
-	for {
-		l, err := c.line()
-		if err != nil {
-			return nil, "", err
-		}
-		if rest, ok := strings.CutPrefix(l, tag); ok {
-			return untagged, rest, nil
-		}
-		untagged = append(untagged, l)
-	}
-}
-
-// must does a command that has to be answered OK.
-func (c *mailProgram) must(t testing.TB, format string, args ...any) (untagged []string, tagged string) {
-	t.Helper()
-	untagged, tagged, err := c.do(format, args...)
-	if err != nil || !strings.HasPrefix(tagged, "OK") {
-		t.Fatalf("%.60s: %s %v", format, tagged, err)
-	}
-	return untagged, tagged
-}
-
-// put appends a message and returns its UID, 0 when that was refused.
-func (c *mailProgram) put(folder, flags string, msg []byte) (uid int, err error) {
-	_, tagged, err := c.do("APPEND %s (%s) {%d+}\r\n%s", folder, flags, len(msg), msg)
-	var validity int
-	_, _ = fmt.Sscanf(tagged, "OK [APPENDUID %d %d]", &validity, &uid)
-	return uid, err
-}
-
-var (
-	fetched   = regexp.MustCompile(`^\* \d+ FETCH \(UID (\d+) FLAGS \(([^)]*)\) BODY\[\] \{\d+\}\r\n`)
-	messageID = regexp.MustCompile(`(?im)^Message-ID: *<([^@>]+)@`)
-)
-
-// stored is a message in a folder.
-type stored struct {
-	uid   int
-	flags string
-	body  string
-}
-
-// all reads a folder: its messages by the first half of their Message-IDs.
-func (c *mailProgram) all(t testing.TB, folder string) map[string][]stored {
-	t.Helper()
-	found := map[string][]stored{}
-	c.must(t, "EXAMINE %s", folder)
-	lines, _ := c.must(t, "UID FETCH 1:* (UID FLAGS BODY.PEEK[])")
+	lines, _, err := c.do(`UID SEARCH HEADER Message-ID "<%s@"`, id)
 	for _, l := range lines {
-		m := fetched.FindStringSubmatch(l)
-		if m == nil {
-			continue
-		}
-		body := strings.TrimSuffix(l[len(m[0]):], ")")
-		id := messageID.FindStringSubmatch(body)
-		if id == nil {
-			t.Fatalf("a message without Message-ID in %s: %.200q", folder, body)
-		}
-		uid, _ := strconv.Atoi(m[1])
-		flags := strings.Fields(m[2])
-		slices.Sort(flags)
-		found[id[1]] = append(found[id[1]], stored{uid, strings.Join(flags, " "), body})
-	}
-	return found
-}
-
-// mailOf is a message with an id.
-func mailOf(id, from, to string) []byte {
-	return fmt.Appendf(nil, "From: <%s>\r\nTo: <%s>\r\nSubject: letter %s\r\nMessage-ID: <%s@test.example>\r\n"+
-		"Date: Sat, 21 Nov 2026 08:30:00 +0300\r\n\r\nThis is letter %s.\r\n%s\r\n", from, to, id, id, id, strings.Repeat("A line of it. ", len(id)*3))
-}
-
-// submit opens a session that is signed in to send.
-func submit(address string, who credentials) (*sender, error) {
-	conn, err := dialFrom("127.0.0.1", address, true)
-	if err != nil {
-		return nil, err
-	}
-	s := &sender{conn, bufio.NewReader(conn)}
-	if _, err := s.reply(); err != nil {
-		return nil, err
-	}
-	if _, err := s.ask("EHLO program.example\r\n"); err != nil {
-		return nil, err
-	}
-	r, err := s.ask("AUTH PLAIN " + plain(who.name, who.app) + "\r\n")
-	if err == nil && !strings.HasPrefix(r, "235") {
-		err = fmt.Errorf("AUTH: %s", r)
-	}
-	return s, err
-}
-
-// post sends a message and returns the reply that settles it.
-func (s *sender) post(from string, msg []byte, to ...string) (string, error) {
-	lines := []string{"MAIL FROM:<" + from + ">"}
-	for _, a := range to {
-		lines = append(lines, "RCPT TO:<"+a+">")
-	}
-	for _, l := range append(lines, "DATA") {
-		r, err := s.ask(l + "\r\n")
-		if err != nil {
-			return "", err
-		}
-		if r[0] != '2' && r[0] != '3' {
-			_, err := s.ask("RSET\r\n")
-			return r, err
+		if f := strings.Fields(l); len(f) == 3 && f[1] == "SEARCH" {
+			return f[2], err
 		}
 	}
-	return s.ask(string(stuffed(msg)))
+	return "", errors.Join(err, fmt.Errorf("%s is not in %s, or not once: %q", id, folder, lines))
 }
 
-// maildir is a folder tree that mbsync keeps like hind's mail.
-type maildir struct{ dir string }
-
-func newMaildir(t testing.TB) *maildir {
+// byFiles does one thing in the tree of files, while mbsync is not running.
+func (m *model) byFiles(t testing.TB, d *maildir) {
 	t.Helper()
-	if _, err := exec.LookPath("mbsync"); err != nil {
-		t.Skip("mbsync is not installed")
+	m.ops++
+	id := m.any()
+	what := rand.IntN(10)
+	if id == "" || what < 3 {
+		id, msg := m.add(hindsFolders[rand.IntN(4)], "S")
+		d.write(t, m.folder[id], id, strings.ReplaceAll(string(msg), "\r\n", "\n"))
+		return
 	}
-	m := &maildir{t.TempDir()}
-	if err := os.MkdirAll(filepath.Join(m.dir, "mail"), 0o700); err != nil {
-		t.Fatal(err)
+	here := d.all(t, m.folder[id])[id]
+	if len(here) != 1 {
+		t.Fatalf("%s is %d times here in %s", id, len(here), m.folder[id])
 	}
-	return m
-}
-
-// command prepares mbsync to run against a server.
-func (m *maildir) command(t testing.TB, address string, who credentials) *exec.Cmd {
-	t.Helper()
-	conn, err := tls.Dial("tcp", address, anybody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw})
-	_ = conn.Close()
-	_, port, _ := net.SplitHostPort(address)
-	conf := fmt.Sprintf("IMAPAccount s\nHost localhost\nPort %s\nUser %s\nPass %s\nSSLType IMAPS\nCertificateFile %[4]s/cert.pem\n\n"+
-		"IMAPStore far\nAccount s\n\nMaildirStore near\nPath %[4]s/mail/\nInbox %[4]s/mail/INBOX\nSubFolders Verbatim\n\n"+
-		"Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n", port, who.name, who.app, m.dir)
-	for name, b := range map[string][]byte{"cert.pem": certificate, "rc": []byte(conf)} {
-		if err := os.WriteFile(filepath.Join(m.dir, name), b, 0o600); err != nil {
+	base, _, _ := strings.Cut(filepath.Base(here[0].path), ":2,")
+	var to string
+	switch {
+	case what < 7:
+		m.toggle(id, []string{"F", "R", "S"}[rand.IntN(3)])
+		to = filepath.Join(d.dir, "mail", m.folder[id], "cur", base+":2,"+strings.Join(m.flags[id], ""))
+	case what < 9:
+		m.folder[id] = other(m.folder[id])
+		name, _, _ := strings.Cut(base, ",U=") // A file that comes from elsewhere has no UID here.
+		to = filepath.Join(d.dir, "mail", m.folder[id], "cur", fmt.Sprintf("%s.%d:2,%s", name, m.ops, strings.Join(m.flags[id], "")))
+	default:
+		delete(m.folder, id)
+		if err := os.Remove(here[0].path); err != nil {
 			t.Fatal(err)
 		}
+		return
 	}
-	c := exec.Command("timeout", "60", "mbsync", "-c", filepath.Join(m.dir, "rc"), "-a")
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "LC_ALL=C.UTF-8"}
-	return c
-}
-
-// sync runs mbsync, which must succeed.
-func (m *maildir) sync(r *running, who credentials) {
-	r.Helper()
-	if out, err := m.command(r, r.door("imaps"), who).CombinedOutput(); err != nil {
-		r.Fatalf("mbsync: %v\n%s", err, out)
+	if err := os.Rename(here[0].path, to); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// all reads a folder of the tree as mailProgram.all does that of the server.
-func (m *maildir) all(t testing.TB, folder string) map[string][]stored {
+func (m *maildir) write(t testing.TB, folder, id, msg string) {
 	t.Helper()
-	found := map[string][]stored{}
-	files, _ := filepath.Glob(filepath.Join(m.dir, "mail", folder, "[cn][ue][rw]", "*"))
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
+	if err := os.WriteFile(filepath.Join(m.dir, "mail", folder, "cur", id+":2,S"), []byte(msg), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds wants folders to have the messages of a model, as they should be.
+func (m *model) holds(t testing.TB, where string, in map[string]map[string][]stored) {
+	t.Helper()
+	for _, folder := range hindsFolders {
+		for id, list := range in[folder] {
+			if !strings.HasPrefix(id, m.series+"-") {
+				continue
+			}
+			switch want := strings.Join(m.flags[id], ""); {
+			case m.folder[id] != folder || len(list) != 1:
+				t.Errorf("%s: %s is %d times in %s, and should be in %q", where, id, len(list), folder, m.folder[id])
+			case letters(list[0].flags) != want:
+				t.Errorf("%s: %s has the flags %q, and should have %q", where, id, list[0].flags, want)
+			case tuid.ReplaceAllString(list[0].body, "") != string(mailOf(id, hind, hind)):
+				t.Errorf("%s: %s was changed", where, id)
+			}
+		}
+	}
+	for id, folder := range m.folder {
+		if len(in[folder][id]) == 0 {
+			t.Errorf("%s: %s is lost from %s", where, id, folder)
+		}
+	}
+}
+
+// letters writes flags of IMAP as those of Maildir, which it leaves alone.
+func letters(flags string) string {
+	if !strings.Contains(flags, `\`) {
+		return flags
+	}
+	var b strings.Builder
+	for _, l := range []string{"D", "F", "R", "S"} {
+		if strings.Contains(flags, maildirFlags[l]) {
+			b.WriteString(l)
+		}
+	}
+	return b.String()
+}
+
+// Two mail programs at once, mbsync and one that works while it syncs, see both
+// identities and do 400 things: none loses, doubles or changes a message.
+func TestTwoClients(t *testing.T) {
+	h, p := populatedHome(t, nil)
+	r, d := h.serveMail(), newMaildir(t)
+	d.sync(r, p.hind)
+	a, b := newModel("online"), newModel("files")
+	ended := make(chan error, 1)
+	go func() {
+		c, err := signIMAP(r.door("imaps"), p.hind)
+		for err == nil && a.ops < 200 {
+			err = a.byIMAP(c)
+		}
+		ended <- err
+	}()
+	rounds := 0
+	for ; b.ops < 200; rounds++ {
+		for range 20 {
+			b.byFiles(t, d)
+		}
+		d.sync(r, p.hind)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	d.sync(r, p.hind)
+	d.sync(r, p.hind)
+	c := r.imap(p.hind)
+	here, there := map[string]map[string][]stored{}, map[string]map[string][]stored{}
+	for _, folder := range hindsFolders {
+		here[folder], there[folder] = d.all(t, folder), c.all(t, folder)
+	}
+	for _, m := range []*model{a, b} {
+		m.holds(t, "server", there)
+		m.holds(t, "files", here)
+	}
+	r.stop()
+	h.sound()
+	h.must("rebuild", "--check")
+	t.Logf("%d and %d operations with %d runs of mbsync; %d messages are left", a.ops, b.ops, rounds+3, len(a.folder)+len(b.folder))
+}
+
+// A sign-in name shows both identities, an address one, and nothing is copied or
+// moved from one to the other.
+func TestIdentitiesApart(t *testing.T) {
+	h, p := populatedHome(t, nil)
+	r := h.serveMail()
+	for _, who := range []struct {
+		name string
+		want string
+	}{{"hind", "INBOX Office/Sent Personal/Inbox Personal/Sent"}, {hind, "INBOX Sent"}, {hindHome, "INBOX Sent"}} {
+		c := r.imap(credentials{name: who.name, app: p.hind.app})
+		lines, _ := c.must(t, `LIST "" *`)
+		all := strings.Join(lines, "\n") + "\n"
+		for _, want := range strings.Fields(who.want) {
+			if !strings.Contains(all, ` `+want+"\n") && !strings.Contains(all, ` "`+want+"\"\n") {
+				t.Errorf("%s doesn't see %s:\n%s", who.name, want, all)
+			}
+		}
+		if who.name != "hind" && (strings.Contains(all, "Personal/") || strings.Contains(all, "Office/")) {
+			t.Errorf("%s sees more than one identity:\n%s", who.name, all)
+		}
+	}
+	c := r.imap(p.hind)
+	for _, way := range [][2]string{{"INBOX", "Personal/Archive"}, {"Personal/Inbox", "Office/Archive"}} {
+		id := strings.ToLower(way[0][:3])
+		uid, err := c.put(way[0], "", mailOf(id, hind, hind))
+		if err != nil || uid == 0 {
+			t.Fatal(uid, err)
+		}
+		for _, cmd := range []string{"UID COPY", "UID MOVE"} {
+			c.must(t, "SELECT %s", way[0])
+			_, tagged, err := c.do("%s %d %s", cmd, uid, way[1])
+			if err != nil || !strings.HasPrefix(tagged, "NO [CANNOT]") || !strings.Contains(tagged, "kept apart") {
+				t.Errorf("%s from %s to %s: %s %v", cmd, way[0], way[1], tagged, err)
+			}
+		}
+		if len(c.all(t, way[0])[id]) != 1 || len(c.all(t, way[1])) != 0 {
+			t.Errorf("something crossed from %s to %s", way[0], way[1])
+		}
+	}
+}
+
+// idled is how soon new mail has to be seen, on a machine that is busy with
+// other tests: on a quiet one it is a fiftieth.
+const idled = time.Second
+
+// New mail of both identities is seen by IDLE soon after the 250.
+func TestSeenByIdle(t *testing.T) {
+	h, p := populatedHome(t, nil)
+	r := h.serveMail()
+	for folder, to := range map[string]string{"INBOX": hind, "Personal/Inbox": hindHome} {
+		c := r.imap(p.hind)
+		c.must(t, "SELECT %s", folder)
+		if _, err := fmt.Fprint(c.conn, "i IDLE\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		id := messageID.FindSubmatch(b)
-		if id == nil {
-			t.Fatalf("a message without Message-ID in %s", f)
+		if l, err := c.line(); err != nil || !strings.HasPrefix(l, "+") {
+			t.Fatal(l, err)
 		}
-		_, flags, _ := strings.Cut(filepath.Base(f), ":2,")
-		found[string(id[1])] = append(found[string(id[1])], stored{flags: flags, body: strings.ReplaceAll(string(b), "\n", "\r\n")})
+		s := connect(t, r.smtp)
+		var all []time.Duration
+		for n := range 25 {
+			s.deliver(t, mailOf(fmt.Sprintf("idle-%d", n), "sender@abroad.example", to), to)
+			began := time.Now()
+			if l, err := c.line(); err != nil || l != fmt.Sprintf("* %d EXISTS", n+1) {
+				t.Fatal(l, err)
+			}
+			all = append(all, time.Since(began))
+		}
+		slices.Sort(all)
+		t.Logf("%s: seen %v after the 250 in the middle, %v at the latest", folder, all[12].Round(time.Microsecond), all[24].Round(time.Microsecond))
+		if all[12] > idled {
+			t.Errorf("%s: seen only %v after the 250", folder, all[12])
+		}
 	}
-	return found
+}
+
+// A personal message that is expunged is destroyed, which the register shows; an
+// office message that is expunged stays on record.
+func TestExpungedIsDestroyed(t *testing.T) {
+	h, p := populatedHome(t, nil)
+	r := h.serveMail()
+	s, c := connect(t, r.smtp), r.imap(p.hind)
+	entries := map[string]int64{}
+	for folder, to := range map[string]string{"INBOX": hind, "Personal/Inbox": hindHome} {
+		entries[folder] = s.deliver(t, mailOf("away", "sender@abroad.example", to), to)
+		var uid string
+		await(t, "it is there", func() (ok bool) {
+			var err error
+			uid, err = c.find(folder, "away")
+			return err == nil
+		})
+		c.must(t, `UID STORE %s +FLAGS (\Deleted)`, uid)
+		c.must(t, "EXPUNGE")
+		if left := c.all(t, folder); len(left) != 0 {
+			t.Errorf("%s still has %v", folder, left)
+		}
+	}
+	kinds := map[string]sijill.Kind{"INBOX": sijill.Expunged, "Personal/Inbox": sijill.Destroyed}
+	for folder, kind := range kinds {
+		await(t, fmt.Sprintf("the %s entry is there", kind), func() bool {
+			return slices.ContainsFunc(h.entries(), func(e shownEntry) bool {
+				return e.Entry.Kind == kind && slices.Contains(e.Entry.Fields.Entries, entries[folder])
+			})
+		})
+	}
+	if _, said, status := h.sijill("show", "--raw", fmt.Sprint(entries["Personal/Inbox"])); status == 0 || !strings.Contains(said, "can be opened") {
+		t.Errorf("the destroyed message: status %d, %s", status, said)
+	}
+	if raw := h.must("show", "--raw", fmt.Sprint(entries["INBOX"])); raw != string(mailOf("away", "sender@abroad.example", hind)) {
+		t.Error("the office message is not on record")
+	}
+	h.sound()
+}
+
+// shownEntry is an entry as "show --json" prints it.
+type shownEntry struct {
+	N     int64
+	Entry struct {
+		Kind   sijill.Kind
+		Actor  string
+		Fields struct {
+			sijill.LoginFields
+			Entries []int64
+			Class   string
+		}
+	}
+}
+
+// entries reads all entries by the program.
+func (h *home) entries() (list []shownEntry) {
+	h.Helper()
+	for n := range h.size() {
+		var e shownEntry
+		if err := json.Unmarshal([]byte(h.must("show", "--json", fmt.Sprint(n))), &e); err != nil {
+			h.Fatal(err)
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// A letter that crosses the wall is refused with advice, and so is one in
+// somebody else's name; nothing of them is on the register.
+func TestSubmissionAtTheWall(t *testing.T) {
+	far := newFarEnd(t)
+	zone := far.zone(t)
+	h, p := populatedHome(t, func(c *Config) {
+		c.DNS.Servers, c.Delivery.Port, c.Wall.Contacts = []string{zone.Addr}, far.port, []string{"ministry.example"}
+	})
+	r := h.serveMail()
+	in := connect(t, r.smtp)
+	in.deliver(t, mailOf("question", "sender@abroad.example", hind), hind)
+	c := r.imap(p.hind)
+	await(t, "the question is there", func() bool { _, err := c.find("INBOX", "question"); return err == nil })
+	s, err := submit(r.door("submissions"), p.hind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	before := h.size()
+	answer := "In-Reply-To: <question@test.example>\r\n" + string(mailOf("answer", hindHome, "sender@abroad.example"))
+	for _, l := range []struct{ what, from, msg, to, code, advice string }{
+		{"an answer to office mail", hindHome, answer, "sender@abroad.example", "550 5.7.1", "office address"},
+		{"a letter to a contact", hindHome, string(mailOf("contact", hindHome, "clerk@ministry.example")), "clerk@ministry.example", "550 5.7.1", "office address"},
+		{"From of another", hind, string(mailOf("forged", sami, "x@abroad.example")), "x@abroad.example", "55", "one of your"},
+		{"MAIL FROM of another", sami, string(mailOf("forged2", sami, "x@abroad.example")), "x@abroad.example", "55", "one of your"},
+		{"two identities", hind, string(mailOf("mixed", hindHome, "x@abroad.example")), "x@abroad.example", "550 5.7.1", "identities"},
+	} {
+		reply, err := s.post(l.from, []byte(l.msg), l.to)
+		if err != nil || !strings.HasPrefix(reply, l.code) || !strings.Contains(reply, l.advice) {
+			t.Errorf("%s: %s %v", l.what, reply, err)
+		}
+	}
+	if n := h.size(); n != before {
+		t.Errorf("%d entries were made", n-before)
+	}
+	office := strings.ReplaceAll(answer, hindHome, hind)
+	if reply, err := s.post(hind, []byte(office), "sender@abroad.example"); err != nil || !strings.HasPrefix(reply, "250 ") {
+		t.Errorf("the same from the office: %s %v", reply, err)
+	}
+	await(t, "it arrives", func() bool {
+		far.mu.Lock()
+		defer far.mu.Unlock()
+		return far.taken["answer"] == 1
+	})
 }

@@ -116,5 +116,8 @@ func refusal(err error) error {
 	return err
 }
 
+// Done is closed when the app password is revoked or the account suspended.
+func (u *submitter) Done() <-chan struct{} { return u.s.Done() }
+
 // Close implements smtpd.Sender.
 func (u *submitter) Close() { u.s.Close() }

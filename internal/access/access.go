@@ -133,7 +133,7 @@ func (a *Access) Close() {
 
 // How often rings and events are looked after, and envelopes of what is over.
 const (
-	lookEvery = 30 * time.Second
+	lookEvery = 10 * time.Second
 	tidyEvery = time.Hour
 )
 
@@ -149,6 +149,7 @@ func (a *Access) look(ctx context.Context) {
 		case <-tick.C:
 		}
 		a.sweep()
+		a.gone(ctx)
 		a.tell(ctx, true)
 		if time.Since(tidied) >= tidyEvery {
 			tidied = time.Now()

@@ -266,6 +266,32 @@ func (a *Access) sweep() {
 	}
 }
 
+// gone ends what another process has revoked, suspended or signed out.
+func (a *Access) gone(ctx context.Context) {
+	a.mu.Lock()
+	accounts := map[int64]bool{}
+	for _, h := range a.held {
+		if len(h.live) > 0 {
+			accounts[h.account] = true
+		}
+	}
+	a.mu.Unlock()
+	for account := range accounts {
+		live, err := a.People.Live(ctx, account)
+		if err == nil {
+			var person people.Account
+			if person, err = a.People.Get(ctx, account); err == nil && person.State != people.Active {
+				live = nil
+			}
+		}
+		if err != nil {
+			a.Log.Warn("who may still be signed in could not be looked up", "error", err)
+			continue
+		}
+		a.endAll(func(credential string, h *held) bool { return h.account == account && !live[credential] })
+	}
+}
+
 // endAll ends the sessions and app passwords that which names: their rings are
 // closed, and whoever uses them is told.
 func (a *Access) endAll(which func(credential string, h *held) bool) {

@@ -135,6 +135,7 @@ func (g *guard) authenticate(user, password string) {
 		cancel()
 		if err == nil {
 			g.sender, g.errors, g.idle, g.refusals = sender, 0, 0, 0
+			g.watch(sender)
 			g.srv.stats.signIns.Add(1)
 			g.answer(replyAuthDone)
 			return
@@ -150,6 +151,26 @@ func (g *guard) authenticate(user, password string) {
 		return
 	}
 	g.answer(r)
+}
+
+// ending is a Sender whose sign-in may end while it is used: its password was
+// revoked, its account suspended.
+type ending interface {
+	// Done is closed when the sign-in is over, by Close too.
+	Done() <-chan struct{}
+}
+
+// watch cuts the connection when the sign-in ends elsewhere. One that has ended
+// by itself is closed already.
+func (g *guard) watch(s Sender) {
+	e, ok := s.(ending)
+	if !ok {
+		return
+	}
+	go func() {
+		<-e.Done()
+		g.raw.Close()
+	}()
 }
 
 func fit(s string) bool {
