@@ -73,7 +73,8 @@ type LoginFields struct {
 // somebody in, was made, changed or deleted.
 type KeyFields struct {
 	// What it is: "account", "sign-in-name", "password", "totp", "passkey",
-	// "app-password", "recovery", "session", "roots", "months".
+	// "app-password", "recovery", "session", "roots", "records"
+	// (the records office's root, for one officer), "months".
 	What  string `json:"what"`
 	Did   string `json:"did,omitempty"`   // "made", "changed", "reset", "removed", "suspended", "restored", "refused"; of months "cooled"
 	By    string `json:"by,omitempty"`    // as in LoginFields

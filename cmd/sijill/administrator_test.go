@@ -316,9 +316,11 @@ func (o *secretOffice) takesOver() {
 		c.close()
 		o.Error("the app passwords still work")
 	}
-	if _, tagged, err := o.program.do("UID FETCH 1:* (BODY.PEEK[])"); err == nil && strings.HasPrefix(tagged, "OK") {
-		o.Log("a mail program that was signed in before still reads until it ends")
-	}
+	// Another process did it: the server looks every few seconds.
+	await(o, "a mail program that was signed in before is cut off", func() bool {
+		_, _, err := o.program.do("NOOP")
+		return err != nil
+	})
 }
 
 // at is the same population in another directory.

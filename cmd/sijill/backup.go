@@ -106,7 +106,7 @@ type RecoverCmd struct {
 // one; then it takes its place, and what was here is set aside.
 func (c *RecoverCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	tmp := filepath.Join(g.Dir, "recovery")
-	var size int64
+	var found recovered
 	err := with(ctx, g, out, func(o *office) error {
 		release, err := o.follower.Hold(ctx)
 		if errors.Is(err, record.ErrLeased) {
@@ -116,26 +116,35 @@ func (c *RecoverCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			return err
 		}
 		defer release()
-		size, err = c.prepare(ctx, o, g, out, tmp)
+		found, err = c.prepare(ctx, o, g, out, tmp)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := swapIn(g.Dir, tmp); err != nil {
+	if err := swapIn(g.Dir, tmp, !found.state.IsZero()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "The register has its tail again: %d entries. What was here before is beside it, named *.before-….\n", size)
+	state := "The copy has no folders and flags: those that were here stay; mail that came since lies where it came in."
+	if !found.state.IsZero() {
+		state = "Folders, flags and places of messages are those of the copy too, last changed on " + found.state.Format(time.DateTime) + " UTC."
+	}
+	_, err = fmt.Fprintf(out, "The register has its tail again: %d entries. %s\nWhat was here before is beside it, named *.before-….\n", found.entries, state)
 	return err
+}
+
+// recovered is what another copy has.
+type recovered struct {
+	entries int64
+	state   time.Time // When somebody last changed folders or flags; zero where there are none.
 }
 
 // prepare copies the other directory's register to tmp once it is found sound
 // and a continuation of this one.
-func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out, tmp string) (int64, error) {
+func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out, tmp string) (found recovered, err error) {
 	other := *g
 	other.Dir, other.KeyFile = c.From, keyPath(g, o.config)
-	size := int64(0)
-	err := with(ctx, &other, out, func(from *office) error {
+	err = with(ctx, &other, out, func(from *office) error {
 		_, ours := o.register.Head()
 		opts, err := (&AuditCmd{Key: o.register.Key()}).options(from, out, &other)
 		if err != nil {
@@ -155,18 +164,27 @@ func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out
 			printAudit(out, r)
 			return errors.New("the copy is not sound, or does not have the tail; nothing was changed")
 		}
-		size = r.Entries
-		return copyRegister(ctx, from, tmp)
+		found.entries = r.Entries
+		if found.state, err = from.mailbox.Changed(ctx); err != nil {
+			return err
+		}
+		return copyRegister(ctx, from, tmp, !found.state.IsZero())
 	})
-	return size, err
+	return found, err
 }
 
-func copyRegister(ctx context.Context, from *office, tmp string) error {
+// copyRegister copies what follows from something before it, as a backup does.
+func copyRegister(ctx context.Context, from *office, tmp string, state bool) error {
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
+	}
+	if state {
+		if err := from.mail.Backup(ctx, filepath.Join(tmp, mailName)); err != nil {
+			return err
+		}
 	}
 	if err := from.db.Backup(ctx, filepath.Join(tmp, registerName)); err != nil {
 		return err
@@ -174,16 +192,21 @@ func copyRegister(ctx context.Context, from *office, tmp string) error {
 	return copyTree(filepath.Join(from.dir, segmentsName), filepath.Join(tmp, segmentsName))
 }
 
-// swapIn puts what is in tmp in the place of what is in dir.
-func swapIn(dir, tmp string) error {
+// swapIn puts what is in tmp in the place of what is in dir; state says that
+// folders and flags are in it.
+func swapIn(dir, tmp string, state bool) error {
 	aside := ".before-" + time.Now().UTC().Format("20060102T150405Z")
-	for _, name := range []string{registerName + "-wal", registerName + "-shm", mailName, mailName + "-wal", mailName + "-shm", registerName, segmentsName} {
+	old, fresh := []string{registerName + "-wal", registerName + "-shm"}, []string{segmentsName, registerName}
+	if state {
+		old, fresh = append(old, mailName, mailName+"-wal", mailName+"-shm"), append([]string{mailName}, fresh...)
+	}
+	for _, name := range append(old, registerName, segmentsName) {
 		err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+aside))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("setting %s aside: %w", name, err)
 		}
 	}
-	for _, name := range []string{segmentsName, registerName} {
+	for _, name := range fresh {
 		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("putting %s in place: %w", name, err)
 		}

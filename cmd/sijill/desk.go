@@ -106,6 +106,9 @@ var pageErrors = []struct{ from, to error }{
 func pageError(err error) error {
 	for _, e := range pageErrors {
 		if errors.Is(err, e.from) {
+			if e.to == web.ErrClosed { // To the vault what it can't open isn't there; to its person it is.
+				return fmt.Errorf("%w: %v", e.to, err)
+			}
 			return fmt.Errorf("%w: %w", e.to, err)
 		}
 	}

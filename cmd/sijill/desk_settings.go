@@ -330,7 +330,8 @@ func (d *desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.people.SetRole(ctx, account, roleOf(r)))
+	s := visitOf(v).session
+	return pageError(d.o.setRoles(ctx, s.Ring(), s.Account.Pseudonym, account, roleOf(r)))
 }
 
 func (d *desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, address string, class sijill.Class) error {

@@ -73,7 +73,14 @@ type imapUser struct {
 // Classes implements imapd.User, as do the methods below.
 func (u *imapUser) Classes() []sijill.Class { return u.list }
 
-func (u *imapUser) Folders(ctx context.Context) ([]mailbox.Folder, error) { return u.folders(ctx) }
+// Folders are those that the program may see, counted without what is cold.
+func (u *imapUser) Folders(ctx context.Context) ([]mailbox.Folder, error) {
+	if _, err := u.folders(ctx); err != nil { // The standard ones are made.
+		return nil, err
+	}
+	list, err := u.o.mailbox.ProgramFolders(ctx, u.account)
+	return slices.DeleteFunc(list, func(f mailbox.Folder) bool { return !slices.Contains(u.list, f.Class) }), err
+}
 
 func (u *imapUser) CreateFolder(ctx context.Context, class sijill.Class, name string) (mailbox.Folder, error) {
 	return u.o.mailbox.CreateFolder(ctx, u.account, class, name)
@@ -101,11 +108,11 @@ func (u *imapUser) Places(ctx context.Context, folder, first, last int64) ([]mai
 	if err := u.mine(ctx, folder); err != nil {
 		return nil, err
 	}
-	return u.o.mailbox.Places(ctx, u.account, folder, first, last)
+	return u.o.mailbox.ProgramPlaces(ctx, u.account, folder, first, last)
 }
 
 func (u *imapUser) Changes(ctx context.Context, folder, since int64) (mailbox.Changes, error) {
-	return u.o.mailbox.Changes(ctx, u.account, folder, since)
+	return u.o.mailbox.ProgramChanges(ctx, u.account, folder, since)
 }
 
 func (u *imapUser) Watch() (<-chan struct{}, func()) { return u.o.mailbox.Watch(u.account) }
@@ -121,14 +128,29 @@ func (u *imapUser) Copy(ctx context.Context, folder int64, uids []int64, to int6
 	if err := errors.Join(u.mine(ctx, folder), u.mine(ctx, to)); err != nil {
 		return nil, err
 	}
-	return u.copy(ctx, folder, uids, to)
+	copied, err := u.copy(ctx, folder, uids, to)
+	return copied, u.noticeAlone(ctx, folder, uids, copied, err)
 }
 
 func (u *imapUser) Move(ctx context.Context, folder int64, uids []int64, to int64) ([]mailbox.Copied, error) {
 	if err := errors.Join(u.mine(ctx, folder), u.mine(ctx, to)); err != nil {
 		return nil, err
 	}
-	return u.move(ctx, folder, uids, to)
+	moved, err := u.move(ctx, folder, uids, to)
+	return moved, u.noticeAlone(ctx, folder, uids, moved, err)
+}
+
+// noticeAlone refuses to move or copy the notice of older mail. Among others it is
+// passed over: it stays where it is.
+func (u *imapUser) noticeAlone(ctx context.Context, folder int64, uids []int64, went []mailbox.Copied, err error) error {
+	if err != nil || len(went) > 0 || len(uids) != 1 {
+		return err
+	}
+	f, err := u.folder(ctx, folder)
+	if err == nil && f.Notice == uids[0] {
+		err = mailbox.ErrNotice
+	}
+	return err
 }
 
 func (u *imapUser) Expunge(ctx context.Context, folder int64, uids []int64) error {
@@ -170,7 +192,11 @@ func (u *imapUser) Summaries(ctx context.Context, entries []int64) ([]mailbox.Su
 	if err := u.sync(ctx); err != nil {
 		return nil, err
 	}
-	return u.view().Summaries(ctx, entries)
+	list, err := u.view().Summaries(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	return u.noticed(ctx, entries, list)
 }
 
 // sync brings what has just come onto the shelf.
@@ -192,6 +218,10 @@ func (u *imapUser) Ready(ctx context.Context, entries []int64) (func(i int) ([]b
 		byNumber[it.Index] = it
 	}
 	return func(i int) ([]byte, error) {
+		if entries[i] < 0 { // The notice of what is cold.
+			n, err := u.o.mailbox.NoticeOf(ctx, u.account, entries[i])
+			return n.Message, err
+		}
 		it := byNumber[entries[i]]
 		if it == nil {
 			return nil, fmt.Errorf("entry %d: %w", entries[i], fs.ErrNotExist)
@@ -215,6 +245,9 @@ func (u *imapUser) Search(ctx context.Context, text string) ([]int64, error) {
 	}
 	return u.entries(ctx, q)
 }
+
+// Done is closed when the app password is revoked or the account suspended.
+func (u *imapUser) Done() <-chan struct{} { return u.session.Done() }
 
 // Close implements imapd.User.
 func (u *imapUser) Close() {
@@ -284,10 +317,15 @@ func (v *visit) entriesAt(ctx context.Context, folder int64, uids []int64) ([]in
 // maxLessons is how many messages one move teaches.
 const maxLessons = 200
 
-// teach trains the person's filter. What goes wrong is no matter of theirs.
+// teach trains the person's filter, with office mail alone: what it keeps of a
+// message, hashes of words, is open to whoever has the server's key. What goes
+// wrong is no matter of theirs.
 func (v *visit) teach(ctx context.Context, entries []int64, spam bool) {
 	items, err := v.o.register.ItemsFor(ctx, entries[:min(len(entries), maxLessons)], v.session.Ring())
 	for _, it := range items {
+		if it.Class == sijill.Personal {
+			continue
+		}
 		var c *record.Content
 		if c, err = it.Content(); err == nil {
 			err = v.o.bayes.Train(ctx, v.account, c.Message, spam)

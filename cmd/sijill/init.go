@@ -169,6 +169,9 @@ func (o *office) addOwn(ctx context.Context, a people.Account, password string) 
 	recovery = s.Recovery
 	token := s.Token
 	s.Close()
+	if err := o.firstOfficer(ctx, made); err != nil {
+		return "", err
+	}
 	return recovery, o.access.SignOut(ctx, token)
 }
 

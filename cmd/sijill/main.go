@@ -44,6 +44,7 @@ type CLI struct {
 	Tiles   TilesCmd   `cmd:"" help:"Export the register as C2SP tlog-tiles, entries included, for foreign verifiers."`
 	Backup  BackupCmd  `cmd:"" help:"Write a consistent copy of the office to a new directory, while it runs."`
 	Recover RecoverCmd `cmd:"" help:"Bring back the tail of a register from a copy that has it."`
+	Cool    CoolCmd    `cmd:"" help:"Close the months that are older than hot_days, or tell which would be; the server does it daily."`
 	Retire  RetireCmd  `cmd:"" help:"End a register whose tail is lost and go on under a new name and new keys."`
 	Demo    DemoCmd    `cmd:"" help:"Make a demo office with sample mail, if there is none, and serve it."`
 	Version VersionCmd `cmd:"" help:"Print the version."`

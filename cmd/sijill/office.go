@@ -176,6 +176,7 @@ func (o *office) projections(ctx context.Context) (err error) {
 	}
 	o.mailbox = mailbox.New(o.mail)
 	o.mailbox.Attach(o.db, o.register)
+	o.mailbox.SetCooling(o.cooling())
 	o.roles = &roleFolders{mail: o.mailbox}
 	o.search = search.New(o.mail, o.mailbox, o.register.Item)
 	o.follower, err = o.register.Follow(ctx, o.mail, filepath.Join(o.dir, leaseName), o.mailbox, o.search)

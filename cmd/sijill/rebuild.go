@@ -121,6 +121,7 @@ func (o *office) projected(ctx context.Context, path string, until int64) (*proj
 	}
 	p := &projected{db: d, mailbox: mailbox.New(d)}
 	p.mailbox.Attach(o.db, nil)
+	p.mailbox.SetCooling(mailbox.Cooling{Cold: o.vault.ColdOf})
 	p.search = search.New(d, p.mailbox, o.register.Item)
 	f, err := o.register.Follow(ctx, d, "", p.mailbox, p.search)
 	if err != nil {

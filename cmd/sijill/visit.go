@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"sijill"
 	"sijill/internal/access"
@@ -34,11 +35,20 @@ func (o *office) visit(ctx context.Context, s *access.Session) (*visit, error) {
 	v := &visit{o: o, session: s, account: s.Account.ID, scope: s.Scope}
 	if ring := s.Ring(); ring != nil {
 		var err error
-		if v.shelf, err = o.shelves.Take(ctx, ring); err != nil && !errors.Is(err, vault.ErrClosed) {
+		if v.shelf, err = o.shelves.TakeFor(ctx, ring, lasting(s, ring)); err != nil && !errors.Is(err, vault.ErrClosed) {
 			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// lasting is for how long a session's ring is good: one that is stepped up until
+// that is over, any other without end, as 0.
+func lasting(s *access.Session, ring *vault.Ring) time.Duration {
+	if !ring.Has(vault.Deep) {
+		return 0
+	}
+	return max(time.Until(s.Deep()), time.Second)
 }
 
 func (v *visit) close() {
@@ -133,7 +143,7 @@ func (v *visit) query(ctx context.Context, q string, opts search.Options) (*sear
 	if v.scope.Has(sijill.Office) {
 		in = append(in, v.o.search)
 	}
-	if v.shelf != nil && v.scope.Has(sijill.Personal) {
+	if v.shelf != nil {
 		s, err := v.shelf.Search(ctx)
 		if err != nil {
 			return nil, err

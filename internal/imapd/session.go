@@ -23,9 +23,10 @@ type session struct {
 	ctx  context.Context
 	user User // nil before sign-in
 
-	mu    sync.Mutex // guards what follows against Idle, which runs beside Close
-	sel   *selected
-	saved imap.UIDSet // result of the last SEARCH RETURN (SAVE) in sel
+	mu      sync.Mutex // guards what follows against Idle, which runs beside Close
+	sel     *selected
+	saved   imap.UIDSet // result of the last SEARCH RETURN (SAVE) in sel
+	unwatch func()      // Ends watch; nil while nobody is signed in.
 }
 
 var (
@@ -65,6 +66,8 @@ func (s *session) refuse(doing string, err error) error {
 		return no(imap.ResponseCodeUnavailable, "Too many sign-ins failed; try again later")
 	case errors.Is(err, mailbox.ErrWall):
 		return no(imap.ResponseCodeCannot, "Office mail and personal mail are kept apart: a message stays on its side")
+	case errors.Is(err, mailbox.ErrNotice):
+		return no(imap.ResponseCodeCannot, "The server keeps this message here; it goes when no older mail is closed")
 	case errors.Is(err, mailbox.ErrName):
 		return no(imap.ResponseCodeCannot, "No folder can have this name")
 	case errors.Is(err, mailbox.ErrRole):
@@ -97,7 +100,36 @@ func (s *session) Login(name, password string) error {
 	s.srv.stats.signedIn.Add(1)
 	s.user = user
 	s.g.signedIn.Store(true)
+	s.watch(user)
 	return nil
+}
+
+// ending is a User whose sign-in may end while it is used: its password was
+// revoked, its account suspended.
+type ending interface {
+	// Done is closed when the sign-in is over, by Close too.
+	Done() <-chan struct{}
+}
+
+// watch cuts the connection when the sign-in ends elsewhere.
+func (s *session) watch(user User) {
+	e, ok := user.(ending)
+	if !ok {
+		return
+	}
+	stop := make(chan struct{})
+	s.unwatch = func() { close(stop) }
+	go func() {
+		select {
+		case <-e.Done():
+			select {
+			case <-stop: // It was closed here.
+			default:
+				s.g.Close()
+			}
+		case <-stop:
+		}
+	}()
 }
 
 // Unauthenticate forgets who signed in (RFC 8437).
@@ -110,6 +142,10 @@ func (s *session) Unauthenticate() error {
 // Close ends the session; its user too.
 func (s *session) Close() error {
 	err := s.Unselect()
+	if s.unwatch != nil {
+		s.unwatch()
+		s.unwatch = nil
+	}
 	if s.user != nil {
 		s.user.Close()
 		s.user = nil

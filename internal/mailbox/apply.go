@@ -30,6 +30,7 @@ type line struct {
 	at      time.Time // Of the entry.
 	arrival *arrival
 	placed  bool // It was placed once.
+	cold    bool // See FlagCold.
 }
 
 // batch is what Apply works on.
@@ -64,7 +65,7 @@ func (m *Mailbox) Apply(ctx context.Context, tx *db.Tx, items []*record.Item, pr
 		d, _ := prepared[i].(*draft)
 		b.add(it, d)
 	}
-	if err := b.apply(items); err != nil {
+	if err := b.apply(ctx, items); err != nil {
 		return err
 	}
 	if last >= b.next {
@@ -75,12 +76,15 @@ func (m *Mailbox) Apply(ctx context.Context, tx *db.Tx, items []*record.Item, pr
 	return b.flush()
 }
 
-func (b *batch) apply(items []*record.Item) error {
+func (b *batch) apply(ctx context.Context, items []*record.Item) error {
 	if err := b.known(); err != nil {
 		return fmt.Errorf("looking for what was placed: %w", err)
 	}
 	if err := b.rows(); err != nil {
 		return fmt.Errorf("choosing rows: %w", err)
+	}
+	if err := b.cold(ctx); err != nil {
+		return fmt.Errorf("looking for what is cold: %w", err)
 	}
 	if err := b.place(); err != nil {
 		return fmt.Errorf("placing messages: %w", err)
@@ -320,6 +324,7 @@ func (b *batch) where(l *line) (*folder, *place, error) {
 		p.keywords = combineWords(nil, Set, words)
 		f, err := b.folder(l.account, a.folder)
 		if err == nil && f.Class == l.class {
+			l.mark(p)
 			return f, p, nil
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -332,6 +337,7 @@ func (b *batch) where(l *line) (*folder, *place, error) {
 	case l.kind == sijill.Sent, l.kind == sijill.Filed, l.draft != nil && l.draft.seen:
 		p.Flags = FlagSeen
 	}
+	l.mark(p)
 	return f, p, err
 }
 

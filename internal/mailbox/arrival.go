@@ -55,7 +55,7 @@ func Arrive(tx *db.Tx, entry, account int64, a Arrival) error {
 	}
 	_, err := tx.Exec(`INSERT INTO mail_arrival (entry, account, folder, flags, keywords, internal, match)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (entry, account) DO NOTHING`,
-		entry, account, a.Folder, int64(a.Flags), strings.Join(a.Keywords, " "), internal, matchOf(account, a.MessageID))
+		entry, account, a.Folder, int64(a.Flags&^FlagCold), strings.Join(a.Keywords, " "), internal, matchOf(account, a.MessageID))
 	if err != nil {
 		return fmt.Errorf("noting an arrival: %w", err)
 	}

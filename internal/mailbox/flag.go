@@ -56,11 +56,12 @@ func (l *ledger) flag(f *folder, places []*place, op Op, flags Flags, keywords [
 	}
 	alike := map[outcome][]int64{}
 	for _, p := range places {
-		now := outcome{combine(p.Flags, op, flags), combineWords(p.Keywords, op, keywords)}
+		now := outcome{combine(p.Flags, op, flags)&^FlagCold | p.Flags&FlagCold, combineWords(p.Keywords, op, keywords)}
 		if now == (outcome{p.Flags, p.keywords}) {
 			continue
 		}
-		f.Unseen += unseen(now.flags) - unseen(p.Flags)
+		f.count(p.Flags, -1)
+		f.count(now.flags, 1)
 		p.Flags, p.keywords, p.Keywords = now.flags, now.keywords, splitKeywords(now.keywords)
 		if len(p.Keywords) > maxKeywords {
 			return ErrKeyword

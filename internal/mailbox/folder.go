@@ -279,6 +279,9 @@ func (m *Mailbox) DeleteFolder(ctx context.Context, account, id int64) error {
 		if _, err := l.tx.Exec("DELETE FROM mail_change WHERE folder = ?", id); err != nil {
 			return err
 		}
+		if _, err := l.tx.Exec("DELETE FROM mail_notice WHERE folder = ?", id); err != nil {
+			return err
+		}
 		l.tx.After(func() { l.m.watchers.tell(account) })
 		_, err = l.tx.Exec("DELETE FROM mail_folder WHERE id = ?", id)
 		return err

@@ -27,19 +27,23 @@ type folder struct {
 	moved           bool // This transaction has given it a new ModSeq.
 	first, last     int64
 	left            []int64
+	cooled          bool // More of it is cold now: what mail programs are told must be said anew.
 }
 
 const folderColumns = `id, account, class, name, role, subscribed, uid_validity, uid_next, mod_seq,
-	total, unseen, gone, forgotten`
+	total, unseen, cold, cold_unseen, notice, gone, forgotten`
 
 func (f *folder) scan(r db.Row) error {
 	return r.Scan(&f.ID, &f.Account, (*string)(&f.Class), &f.Name, &f.Role, &f.Subscribed, &f.UIDValidity, &f.UIDNext,
-		&f.ModSeq, &f.Total, &f.Unseen, &f.gone, &f.forgotten)
+		&f.ModSeq, &f.Total, &f.Unseen, &f.Cold, &f.ColdUnseen, &f.Notice, &f.gone, &f.forgotten)
 }
+
+// folderWidth is how many columns those are.
+const folderWidth = 16
 
 func (f *folder) values() []any {
 	return []any{f.ID, f.Account, string(f.Class), f.Name, f.Role, number(f.Subscribed), f.UIDValidity, f.UIDNext,
-		f.ModSeq, f.Total, f.Unseen, f.gone, f.forgotten}
+		f.ModSeq, f.Total, f.Unseen, f.Cold, f.ColdUnseen, f.Notice, f.gone, f.forgotten}
 }
 
 // owned gives a folder if it is the account's.
@@ -145,17 +149,25 @@ func (l *ledger) changed(f *folder, uid int64) int64 {
 func (l *ledger) add(f *folder, p *place, uid int64) {
 	p.Folder, p.UID = f.ID, max(f.UIDNext, uid)
 	f.UIDNext = p.UID + 1
-	f.Total++
-	f.Unseen += unseen(p.Flags)
+	f.count(p.Flags, 1)
 	p.ModSeq = l.changed(f, p.UID)
 }
 
 // drop counts a place that leaves a folder.
 func (l *ledger) drop(f *folder, p *place) {
 	l.touch(f)
-	f.Total--
-	f.Unseen -= unseen(p.Flags)
+	f.count(p.Flags, -1)
 	f.left = append(f.left, p.UID)
+}
+
+// count counts messages with these flags.
+func (f *folder) count(flags Flags, by int64) {
+	f.Total += by
+	f.Unseen += by * unseen(flags)
+	if flags&FlagCold != 0 {
+		f.Cold += by
+		f.ColdUnseen += by * unseen(flags)
+	}
 }
 
 func unseen(f Flags) int64 { return number(f&FlagSeen == 0) }
@@ -215,6 +227,9 @@ func (l *ledger) leave(account int64, places []*place) (entries []int64, err err
 // flush writes the folders and tells those who watch, once all is committed.
 func (l *ledger) flush() error {
 	for _, f := range l.order {
+		if err := l.announce(f); err != nil {
+			return fmt.Errorf("saying what is cold: %w", err)
+		}
 		if f.moved {
 			if err := l.log(f); err != nil {
 				return fmt.Errorf("noting changes: %w", err)
@@ -230,12 +245,13 @@ func (l *ledger) flush() error {
 
 func (l *ledger) write(f *folder) error {
 	if f.fresh {
-		_, err := l.tx.Exec("INSERT INTO mail_folder ("+folderColumns+") VALUES ("+marks(13)+")", f.values()...)
+		_, err := l.tx.Exec("INSERT INTO mail_folder ("+folderColumns+") VALUES ("+marks(folderWidth)+")", f.values()...)
 		return err
 	}
 	const q = `UPDATE mail_folder SET name = ?, role = ?, subscribed = ?, uid_next = ?, mod_seq = ?, total = ?, unseen = ?,
-		gone = ?, forgotten = ? WHERE id = ?`
-	_, err := l.tx.Exec(q, f.Name, f.Role, number(f.Subscribed), f.UIDNext, f.ModSeq, f.Total, f.Unseen, f.gone, f.forgotten, f.ID)
+		cold = ?, cold_unseen = ?, notice = ?, gone = ?, forgotten = ? WHERE id = ?`
+	_, err := l.tx.Exec(q, f.Name, f.Role, number(f.Subscribed), f.UIDNext, f.ModSeq, f.Total, f.Unseen,
+		f.Cold, f.ColdUnseen, f.Notice, f.gone, f.forgotten, f.ID)
 	return err
 }
 

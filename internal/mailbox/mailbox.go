@@ -70,6 +70,7 @@ type Mailbox struct {
 	facts    *Facts
 	books    *db.DB // The register's database, for arrivals; may be nil.
 	register Register
+	cooling  Cooling
 
 	watchers watchers
 	mu       sync.Mutex     // Guards claimed.
@@ -138,6 +139,9 @@ type Folder struct {
 	Role          string // One of the roles; "" for a folder that somebody made.
 	Subscribed    bool
 	Total, Unseen int64
+	// Cold and ColdUnseen are how many of those are cold: mail programs don't see
+	// them, but a message that says so, with the UID Notice; 0 for none.
+	Cold, ColdUnseen, Notice int64
 	// UIDValidity and UIDNext are those of IMAP (RFC 9051, section 2.3.1.1).
 	UIDValidity, UIDNext int64
 	// ModSeq grows with every change (RFC 7162). It is never given twice, even

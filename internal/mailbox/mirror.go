@@ -11,17 +11,20 @@ import (
 )
 
 // Held is a message of an account, and the row that its facts must have.
-type Held struct{ Entry, Row int64 }
+type Held struct {
+	Entry, Row int64
+	Cold       bool // See FlagCold.
+}
 
 // Held gives the messages that an account has in folders of a class, newest
 // first: those of personal mail are to be opened for its owner.
 func (m *Mailbox) Held(ctx context.Context, account int64, class sijill.Class) (list []Held, err error) {
 	err = m.db.Read(ctx, func(tx *db.Tx) error {
-		const q = `SELECT p.row, p.entry FROM mail_folder AS f CROSS JOIN mail_place AS p ON p.folder = f.id
+		const q = `SELECT p.row, p.entry, p.flags & 128 <> 0 FROM mail_folder AS f CROSS JOIN mail_place AS p ON p.folder = f.id
 			WHERE f.account = ? AND f.class = ?`
 		return tx.Each(q, []any{account, string(class)}, func(r db.Row) error {
 			var h Held
-			err := r.Scan(&h.Row, &h.Entry)
+			err := r.Scan(&h.Row, &h.Entry, &h.Cold)
 			list = append(list, h)
 			return err
 		})
@@ -164,6 +167,6 @@ func (x *mirror) writeFolder(tx *db.Tx, c mirrored) (gone []*place, err error) {
 		return gone, err
 	}
 	f := folder{Folder: c.folder}
-	_, err = tx.Exec("INSERT INTO mail_folder ("+folderColumns+") VALUES ("+marks(13)+")", f.values()...)
+	_, err = tx.Exec("INSERT INTO mail_folder ("+folderColumns+") VALUES ("+marks(folderWidth)+")", f.values()...)
 	return gone, err
 }

@@ -19,6 +19,9 @@ const (
 	FlagFlagged
 	FlagDeleted
 	FlagDraft
+	// FlagCold is no flag that anybody gives or takes: the message is cold, and
+	// mail programs don't see it. See cold.go.
+	FlagCold Flags = 1 << 7
 )
 
 // Place is a message in a folder.

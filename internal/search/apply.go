@@ -195,11 +195,30 @@ func (s *Search) Remove(_ context.Context, tx *db.Tx, rows []int64) error {
 		if err == nil {
 			_, err = tx.Exec("DELETE FROM search_doc WHERE doc = ?", doc)
 		}
+		if err == nil {
+			_, err = tx.Exec("UPDATE search_spill SET removed = 1 WHERE removed = 0")
+		}
 		if err != nil {
 			return fmt.Errorf("removing row %d from the index: %w", row, err)
 		}
 	}
 	return nil
+}
+
+// Removed tells whether words of what was removed may be in the file still: Purge
+// is owed, and Shrink of the database; then Purged notes that both were done.
+func (s *Search) Removed(ctx context.Context) (owed bool, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error { return tx.One("SELECT removed <> 0 FROM search_spill", nil, &owed) })
+	if err != nil {
+		return false, fmt.Errorf("asking whether the index is to be purged: %w", err)
+	}
+	return owed, nil
+}
+
+// Purged notes that nothing of what was removed is in the file any more.
+func (s *Search) Purged(_ context.Context, tx *db.Tx) error {
+	_, err := tx.Exec("UPDATE search_spill SET removed = 0")
+	return err
 }
 
 // Purge rewrites the index without what was removed from it. It takes about as

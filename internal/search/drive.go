@@ -38,7 +38,7 @@ var flagTests = map[flag]string{
 // places. The plan then needs no documents that are newer or older than all that
 // lie there.
 func (p *planner) from(n *node) error {
-	d := &drive{where: "w.folder = ?", args: []any{n.folder}}
+	d := &drive{where: "w." + n.within(), args: n.folders}
 	if n.op == opFlag {
 		d = &drive{where: "w.account = ? AND w." + flagTests[n.flag], args: []any{p.id}}
 	}

@@ -105,11 +105,20 @@ func (n *node) resolve(p *planner) error {
 	if n.op != opFolder {
 		return nil
 	}
-	if f := p.folder(n.name); f != nil {
-		n.folder = 0
-		if f.Class == p.class {
-			n.folder = f.ID
+	classes := []sijill.Class{p.class}
+	if p.class == "" {
+		classes = []sijill.Class{sijill.Office, sijill.Personal}
+	}
+	n.folders = nil
+	known := false
+	for _, c := range classes {
+		f := p.folder(n.name, c)
+		known = known || f != nil
+		if f != nil && f.Class == c {
+			n.folders = append(n.folders, f.ID)
 		}
+	}
+	if known {
 		return nil
 	}
 	return &QueryError{Offset: n.offset, Length: n.length, Code: CodeFolder, Arg: p.query[n.offset : n.offset+n.length]}
@@ -129,7 +138,7 @@ var roleWords = map[string][]string{
 // role in either language, else a name spelt a little otherwise. One of the
 // class that is searched goes before another's of the same name, which has none
 // of it.
-func (p *planner) folder(name string) *mailbox.Folder {
+func (p *planner) folder(name string, class sijill.Class) *mailbox.Folder {
 	folded := words().Terms(name)
 	var best *mailbox.Folder
 	bestAt := 0
@@ -147,7 +156,7 @@ func (p *planner) folder(name string) *mailbox.Folder {
 		if at == 0 {
 			continue
 		}
-		if f.Class == p.class {
+		if f.Class == class {
 			at += 3
 		}
 		if at > bestAt {
@@ -155,6 +164,17 @@ func (p *planner) folder(name string) *mailbox.Folder {
 		}
 	}
 	return best
+}
+
+// within is the condition on a place's folder, with an argument for each.
+func (n *node) within() string {
+	switch len(n.folders) {
+	case 0:
+		return "folder IN ()"
+	case 1:
+		return "folder = ?"
+	}
+	return "folder IN (?" + strings.Repeat(", ?", len(n.folders)-1) + ")"
 }
 
 // conjuncts are the parts of a query that must all hold.
@@ -205,7 +225,7 @@ func (p *planner) narrow(n *node, wanted *[]string) error {
 			*wanted = append(*wanted, phrase(sizeTag(log2)))
 		}
 		p.condition(n)
-	case n.op == opFolder && n.folder == 0:
+	case n.op == opFolder && len(n.folders) == 0:
 		p.alwaysEmpty = true
 	case n.op == opFolder, n.op == opFlag:
 		p.condition(n)
@@ -253,8 +273,8 @@ func (p *planner) sql(n *node) string {
 		p.args = append(p.args, n.size.over, n.size.under)
 		return "(d.size > ? AND d.size < ?)"
 	case opFolder:
-		p.args = append(p.args, n.folder)
-		return "EXISTS (SELECT 1 FROM mail_place AS p WHERE p.folder = ? AND p.row = d.row)"
+		p.args = append(p.args, n.folders...)
+		return "EXISTS (SELECT 1 FROM mail_place AS p WHERE p." + n.within() + " AND p.row = d.row)"
 	case opFlag:
 		p.args = append(p.args, p.id)
 		return "EXISTS (SELECT 1 FROM mail_place AS p WHERE p.account = ? AND p.row = d.row AND " + flagTests[n.flag] + ")"

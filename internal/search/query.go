@@ -76,7 +76,7 @@ type node struct {
 
 	name           string // opFolder
 	offset, length int    // opFolder: where the name is.
-	folder         int64  // opFolder: the folder that is meant, 0 for one of another class.
+	folders        []any  // opFolder: the ids of those that are meant, none where it is one of another class.
 
 	flag flag // opFlag
 

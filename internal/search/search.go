@@ -45,7 +45,7 @@ type Search struct {
 	db    *db.DB
 	mail  *mailbox.Mailbox
 	open  func(ctx context.Context, entry int64) (*record.Item, error)
-	class sijill.Class
+	class sijill.Class // Of what is in it; "" for both.
 	clock func() time.Time
 	taken run // Used by Apply alone, which has the database's writer to itself.
 }
@@ -56,12 +56,13 @@ func New(d *db.DB, m *mailbox.Mailbox, open func(ctx context.Context, entry int6
 	return &Search{db: d, mail: m, open: open, class: sijill.Office, clock: time.Now}
 }
 
-// NewPrivate makes a search of personal mail while its owner is there: d is in
-// memory, and m is the mailbox in it, which Mirror keeps up to date. open opens
-// with the owner's keys.
+// NewPrivate makes a search of mail that only its owner opens, while the owner is
+// there: d is in memory, and m is the mailbox in it, which Mirror keeps up to
+// date. open opens with the owner's keys. It takes in whatever it is given, of
+// both classes.
 func NewPrivate(d *db.DB, m *mailbox.Mailbox, open func(ctx context.Context, entry int64) (*record.Item, error)) *Search {
 	s := New(d, m, open)
-	s.class = sijill.Personal
+	s.class = ""
 	return s
 }
 
@@ -95,14 +96,14 @@ type draft struct {
 	attachments bool
 }
 
-// Prepare makes the terms of a message of the search's class, or nil where there
+// Prepare makes the terms of a message of a class that is searched, or nil where there
 // is nothing to find: another kind of entry, or content that can't be opened.
 func (s *Search) Prepare(it *record.Item) (any, error) {
 	class := it.Class
 	if class == "" {
 		class = sijill.Office
 	}
-	if !mailbox.HasMessage(it) || class != s.class {
+	if !mailbox.HasMessage(it) || s.class != "" && class != s.class {
 		return nil, nil
 	}
 	c, err := it.Content()

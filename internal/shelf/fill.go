@@ -1,6 +1,7 @@
 package shelf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sijill"
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
 	"sijill/internal/record"
@@ -20,6 +22,10 @@ const atOnce = 256
 // lookEvery is how often a shelf looks without having been told: another
 // process may have placed something.
 const lookEvery = 5 * time.Second
+
+// tryAgain is how long what doesn't open is left alone: it opens later only where
+// older roots turn up.
+const tryAgain = 5 * time.Minute
 
 // run fills the shelf and keeps it up to date until it is closed.
 func (s *Shelf) run() {
@@ -65,12 +71,19 @@ func (s *Shelf) Sync(ctx context.Context) error { return s.update(ctx) }
 func (s *Shelf) update(ctx context.Context) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()
-	held, err := s.of.o.Mail.Held(ctx, s.key.account, class)
+	if time.Since(s.tried) > tryAgain {
+		s.tried = time.Now()
+		clear(s.shut)
+	}
+	held, err := s.held(ctx)
 	if err != nil {
 		return err
 	}
-	missing, err := s.missing(ctx, held)
+	missing, left, err := s.compare(ctx, held)
 	if err != nil {
+		return err
+	}
+	if err := s.remove(ctx, left); err != nil {
 		return err
 	}
 	s.count(len(held)-len(missing), len(held))
@@ -79,7 +92,32 @@ func (s *Shelf) update(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.mail.Mirror(ctx, s.of.o.Mail, s.key.account, class)
+	return s.reflect(ctx)
+}
+
+// held are the messages that are to be on the shelf, newest first: personal mail,
+// unless it is cold and the ring isn't deep, and with that office mail that is cold.
+func (s *Shelf) held(ctx context.Context) (all []mailbox.Held, err error) {
+	for _, c := range s.classes() {
+		list, err := s.of.o.Mail.Held(ctx, s.key.account, c)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, slices.DeleteFunc(list, func(h mailbox.Held) bool {
+			return s.shut[h.Entry] || c == sijill.Personal && h.Cold && !s.key.deep || c == sijill.Office && !h.Cold
+		})...)
+	}
+	slices.SortFunc(all, func(a, b mailbox.Held) int { return cmp.Compare(b.Row, a.Row) })
+	return all, nil
+}
+
+func (s *Shelf) reflect(ctx context.Context) error {
+	for _, c := range s.classes() {
+		if err := s.mail.Mirror(ctx, s.of.o.Mail, s.key.account, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Shelf) count(done, total int) {
@@ -92,11 +130,12 @@ func (s *Shelf) count(done, total int) {
 func (s *Shelf) mirror(ctx context.Context) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()
-	return s.mail.Mirror(ctx, s.of.o.Mail, s.key.account, class)
+	return s.reflect(ctx)
 }
 
-// missing are those of held that are not on the shelf, in the order of held.
-func (s *Shelf) missing(ctx context.Context, held []mailbox.Held) (list []mailbox.Held, err error) {
+// compare gives those of held that are not on the shelf, in the order of held, and
+// the entries that are on it and not among them.
+func (s *Shelf) compare(ctx context.Context, held []mailbox.Held) (missing []mailbox.Held, left []int64, err error) {
 	have := map[int64]bool{}
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		return tx.Each("SELECT entry FROM mail_message", nil, func(r db.Row) error {
@@ -107,14 +146,38 @@ func (s *Shelf) missing(ctx context.Context, held []mailbox.Held) (list []mailbo
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking at a shelf: %w", err)
+		return nil, nil, fmt.Errorf("looking at a shelf: %w", err)
 	}
 	for _, h := range held {
-		if !have[h.Entry] {
-			list = append(list, h)
+		if _, ok := have[h.Entry]; !ok {
+			missing = append(missing, h)
+		}
+		have[h.Entry] = false
+	}
+	for entry, there := range have {
+		if there {
+			left = append(left, entry)
 		}
 	}
-	return list, nil
+	return missing, left, nil
+}
+
+// remove takes off the shelf what its owner has destroyed, or what has grown cold.
+func (s *Shelf) remove(ctx context.Context, entries []int64) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		rows, err := s.Facts().Remove(ctx, tx, entries)
+		if err != nil {
+			return err
+		}
+		return s.search.Remove(ctx, tx, rows)
+	})
+	if err != nil {
+		return fmt.Errorf("taking mail off a shelf: %w", err)
+	}
+	return nil
 }
 
 // opened is a message on its way to the shelf.
@@ -143,8 +206,14 @@ func (s *Shelf) add(ctx context.Context, chunk []mailbox.Held) error {
 	if err := s.prepare(list); err != nil {
 		return err
 	}
-	// What doesn't open, of a month that is cold to this ring, has no facts.
+	// What doesn't open to this ring has no facts.
+	for entry := range rows {
+		s.shut[entry] = true
+	}
 	list = slices.DeleteFunc(list, func(o *opened) bool { return o.fact == nil })
+	for _, o := range list {
+		delete(s.shut, o.item.Index)
+	}
 	if err := s.db.Write(ctx, func(tx *db.Tx) error { return s.put(ctx, tx, list) }); err != nil {
 		return fmt.Errorf("putting mail on a shelf: %w", err)
 	}
@@ -166,6 +235,10 @@ func (s *Shelf) prepare(list []*opened) error {
 				var err error
 				if o.fact, err = s.Facts().Prepare(o.item); err == nil {
 					o.words, err = s.search.Prepare(o.item)
+				}
+				if err != nil && s.ctx.Err() == nil { // One damaged message must not keep the others closed.
+					s.of.o.Log.Error("a sealed message could not be opened for its owner; run \"sijill audit\"", "entry", o.item.Index, "error", err)
+					o.fact, err = nil, nil
 				}
 				errs[w] = err
 			}

@@ -1,9 +1,11 @@
 // Package shelf holds the mail that only its owner can open, while the owner is
 // there: what lists, threads and searches need of it, in memory and nowhere else.
+// With the everyday root that is personal mail which is not cold; with the deep
+// root, after a step-up, all personal mail and the office mail that is cold.
 //
 // It promises that nothing of it outlives the owner's presence: when the last
-// holder lets go and the grace is over, or at once when told to, keys and
-// index are gone; that the newest mail can be used while the rest is still being
+// holder lets go and the grace is over, when a step-up is over, or at once when
+// told to, keys and index are gone; that what grows cold, or is destroyed, leaves it; that the newest mail can be used while the rest is still being
 // opened; and that what a shelf shows follows what other clients of the owner do.
 package shelf
 
@@ -75,6 +77,12 @@ var ErrClosed = errors.New("the shelves are closed")
 // Take gives the shelf of a ring's account, and begins to fill it when it is
 // not there. Release it. The ring stays the caller's.
 func (s *Shelves) Take(ctx context.Context, ring *vault.Ring) (*Shelf, error) {
+	return s.TakeFor(ctx, ring, 0)
+}
+
+// TakeFor is Take for a ring that is good for no longer than d: after a step-up.
+// Then the shelf is gone, unless somebody took it for longer. 0 is no end.
+func (s *Shelves) TakeFor(ctx context.Context, ring *vault.Ring, d time.Duration) (*Shelf, error) {
 	k := key{ring.Account(), ring.Has(vault.Deep)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,6 +99,7 @@ func (s *Shelves) Take(ctx context.Context, ring *vault.Ring) (*Shelf, error) {
 		go sh.run()
 	}
 	sh.holds++
+	sh.last(d)
 	if sh.grace != nil {
 		sh.grace.Stop()
 		sh.grace = nil
@@ -103,7 +112,8 @@ func (s *Shelves) make(ctx context.Context, k key, ring *vault.Ring) (*Shelf, er
 	if err != nil {
 		return nil, err
 	}
-	sh := &Shelf{of: s, key: k, ring: ring.Clone(), db: d, mail: mailbox.New(d), filled: make(chan struct{}), ended: make(chan struct{})}
+	sh := &Shelf{of: s, key: k, ring: ring.Clone(), db: d, mail: mailbox.New(d), shut: map[int64]bool{},
+		filled: make(chan struct{}), ended: make(chan struct{}), free: make(chan struct{})}
 	sh.search = search.NewPrivate(d, sh.mail, func(ctx context.Context, entry int64) (*record.Item, error) {
 		return s.o.Register.ItemFor(ctx, entry, sh.ring)
 	})
@@ -159,10 +169,16 @@ type Shelf struct {
 	filled chan struct{} // Closed when everything that was there at first is on it.
 	ended  chan struct{} // Closed when run has returned.
 
-	updating sync.Mutex // Held while it is brought up to date.
+	updating sync.Mutex     // Held while it is brought up to date; guards shut.
+	shut     map[int64]bool // Entries that its ring doesn't open.
+	tried    time.Time      // When shut was begun.
 
-	holds int         // Guarded by of.mu, like grace.
-	grace *time.Timer // Runs while nobody holds it.
+	holds int           // Guarded by of.mu, like what follows.
+	grace *time.Timer   // Runs while nobody holds it.
+	until time.Time     // When it must be gone; zero for no end.
+	end   *time.Timer   // Runs until then.
+	over  bool          // It is not one of the shelves any more.
+	free  chan struct{} // Closed when it is over and nobody holds it.
 
 	mu          sync.Mutex // Guards what follows.
 	done, total int
@@ -172,10 +188,59 @@ type Shelf struct {
 func (s *Shelf) Release() {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	if s.holds--; s.holds > 0 || s.of.closed || s.of.of[s.key] != s {
+	if s.holds--; s.holds == 0 && s.over {
+		close(s.free)
+	}
+	if s.holds > 0 || s.of.closed || s.of.of[s.key] != s {
 		return
 	}
 	s.grace = time.AfterFunc(s.of.o.Grace, s.expire)
+}
+
+// last lets the shelf last for d more at least. Called with of.mu held.
+func (s *Shelf) last(d time.Duration) {
+	until := time.Now().Add(d)
+	switch {
+	case s.holds > 1 && s.until.IsZero(), d > 0 && until.Before(s.until):
+		return
+	case s.end != nil:
+		s.end.Stop()
+		s.end = nil
+	}
+	s.until = time.Time{}
+	if d > 0 {
+		s.until = until
+		s.end = time.AfterFunc(d, s.finish)
+	}
+}
+
+// letGo is how long those who hold a shelf that is over may look at its lists
+// still: a request that is being answered. Its keys are gone by then.
+const letGo = 20 * time.Second
+
+// finish ends a shelf whose time is over, held or not.
+func (s *Shelf) finish() {
+	s.of.mu.Lock()
+	mine := s.of.of[s.key] == s && !s.until.After(time.Now())
+	if mine {
+		delete(s.of.of, s.key)
+		s.over = true
+		if s.holds == 0 {
+			close(s.free)
+		}
+	}
+	s.of.mu.Unlock()
+	if !mine {
+		return
+	}
+	s.stop()
+	s.ring.Close()
+	select {
+	case <-s.free:
+	case <-time.After(letGo):
+	case <-s.of.ctx.Done():
+	}
+	s.close()
 }
 
 func (s *Shelf) expire() {
@@ -219,5 +284,10 @@ func (s *Shelf) Progress() (done, total int) {
 // made.
 func (s *Shelf) Filled() <-chan struct{} { return s.filled }
 
-// class is of the mail that a shelf holds.
-const class = sijill.Personal
+// classes are of the mail that may be on the shelf.
+func (s *Shelf) classes() []sijill.Class {
+	if s.key.deep {
+		return []sijill.Class{sijill.Office, sijill.Personal}
+	}
+	return []sijill.Class{sijill.Personal}
+}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"sijill"
@@ -181,4 +182,28 @@ func (v *Vault) Held(ctx context.Context, compartment int64) (entries []int64, e
 		return nil, fmt.Errorf("listing what a compartment holds: %w", err)
 	}
 	return entries, nil
+}
+
+// ColdOf lists the entries from first to last whose messages an account holds in
+// closed months, ascending: office mail that the server's key opens through no
+// other compartment either, and personal mail that needs the owner's deep root.
+// Destroyed messages are not among them.
+func (v *Vault) ColdOf(ctx context.Context, account, first, last int64) (entries []int64, err error) {
+	const closed = `SELECT c.id FROM compartment c WHERE c.account = ? AND c.class = ?
+		AND NOT EXISTS (SELECT 1 FROM compartment_key k WHERE k.compartment = c.id AND k.holder = ?)`
+	err = v.db.Read(ctx, func(tx *db.Tx) error {
+		err := each(tx, &entries, `SELECT m.entry FROM message_key m WHERE m.compartment IN (`+closed+`) AND m.entry BETWEEN ? AND ?
+			AND NOT EXISTS (SELECT 1 FROM message_key o JOIN compartment_key k ON k.compartment = o.compartment AND k.holder = ?
+				WHERE o.entry = m.entry)`, account, sijill.Office, holderServer, first, last, holderServer)
+		if err != nil {
+			return err
+		}
+		return each(tx, &entries, "SELECT p.entry FROM personal_key p WHERE p.compartment IN ("+closed+") AND p.entry BETWEEN ? AND ?",
+			account, sijill.Personal, string(Everyday), first, last)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing what is cold: %w", err)
+	}
+	slices.Sort(entries)
+	return slices.Compact(entries), nil
 }

@@ -214,6 +214,23 @@ func (v *Vault) RemoveOfficer(ctx context.Context, account int64) error {
 	return nil
 }
 
+// IsOfficer tells whether an account's newest deep root opens the records office's:
+// not who has made new roots since becoming an officer.
+func (v *Vault) IsOfficer(ctx context.Context, account int64) (is bool, err error) {
+	err = v.db.Read(ctx, func(tx *db.Tx) error {
+		n, err := generation(tx, account, Deep)
+		if err != nil || n == 0 {
+			return err
+		}
+		return tx.One("SELECT count(*) > 0 FROM envelope WHERE account = ? AND root = ? AND holder = ? AND under = ?",
+			[]any{office, string(Records), officer(account), n}, &is)
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for a records officer: %w", err)
+	}
+	return is, nil
+}
+
 // Officers lists the accounts that can open the records office's root.
 func (v *Vault) Officers(ctx context.Context) (accounts []int64, err error) {
 	err = v.db.Read(ctx, func(tx *db.Tx) error {

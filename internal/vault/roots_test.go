@@ -428,6 +428,14 @@ func TestCool(t *testing.T) {
 	if held, err := v.Held(t.Context(), c.Closed[1].ID); err != nil || fmt.Sprint(held) != "[1]" {
 		t.Fatalf("%v %v", held, err)
 	}
+	for account, want := range map[int64]string{1: "[0 1]", 2: "[]", 3: "[]"} {
+		if cold, err := v.ColdOf(t.Context(), account, 0, 10); err != nil || fmt.Sprint(cold) != want {
+			t.Errorf("what is cold of %d: %v, want %s (%v)", account, cold, want, err)
+		}
+	}
+	if cold, err := v.ColdOf(t.Context(), 1, 1, 1); err != nil || fmt.Sprint(cold) != "[1]" {
+		t.Errorf("what is cold from 1 to 1: %v %v", cold, err)
+	}
 	for _, v := range []*Vault{v, other, again(t, v)} {
 		mustBeClosed(t, v, nil, 0, january)
 		mustBeClosed(t, v, everyday, 0, january)

@@ -27,6 +27,9 @@ CREATE TABLE mail_folder (
 	mod_seq      INTEGER NOT NULL, -- unix milliseconds, or the next higher number
 	total        INTEGER NOT NULL,
 	unseen       INTEGER NOT NULL,
+	cold         INTEGER NOT NULL, -- how many of total are cold, see FlagCold,
+	cold_unseen  INTEGER NOT NULL, -- and of unseen
+	notice       INTEGER NOT NULL, -- UID of what mail programs see instead; 0 for nothing
 	gone         INTEGER NOT NULL, -- how many UIDs mail_change.gone holds
 	forgotten    INTEGER NOT NULL, -- changes up to this mod_seq are not in mail_change any more
 	UNIQUE (account, class, name)
@@ -51,7 +54,19 @@ CREATE INDEX mail_place_entry ON mail_place (entry, account);
 CREATE INDEX mail_place_unseen ON mail_place (account, row, flags) WHERE flags & 1 = 0;
 CREATE INDEX mail_place_answered ON mail_place (account, row, flags) WHERE flags & 2 <> 0;
 CREATE INDEX mail_place_flagged ON mail_place (account, row, flags) WHERE flags & 4 <> 0;
+CREATE INDEX mail_place_cold ON mail_place (account, entry) WHERE flags & 128 <> 0;
 CREATE INDEX mail_place_draft ON mail_place (account, row, flags) WHERE flags & 16 <> 0;
+
+-- The message that mail programs see in a folder in place of those that are cold.
+-- It never changes: when it has to say something else, another takes its place.
+CREATE TABLE mail_notice (
+	folder  INTEGER PRIMARY KEY,
+	uid     INTEGER NOT NULL,
+	account INTEGER NOT NULL,
+	mod_seq INTEGER NOT NULL,
+	at      INTEGER NOT NULL,
+	message BLOB NOT NULL
+);
 
 -- What became of a folder: UIDs from first to last that bear mod_seq are new or
 -- changed, and those in gone (ascending, differences as unsigned varints) went.

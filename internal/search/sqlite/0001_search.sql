@@ -32,9 +32,10 @@ CREATE INDEX search_doc_row ON search_doc (row);
 -- The farthest that a document's number lies after its date, in seconds.
 CREATE TABLE search_spill (
 	one     INTEGER PRIMARY KEY CHECK (one = 1),
-	seconds INTEGER NOT NULL
+	seconds INTEGER NOT NULL,
+	removed INTEGER NOT NULL -- 1 while words of what was removed may be in the file still
 );
-INSERT INTO search_spill VALUES (1, 0);
+INSERT INTO search_spill VALUES (1, 0, 0);
 
 -- The accounts that hold any document there ever was. Where it is one, queries
 -- needn't ask who holds what.
