@@ -111,6 +111,13 @@ func (u *imapUser) Places(ctx context.Context, folder, first, last int64) ([]mai
 	return u.o.mailbox.ProgramPlaces(ctx, u.account, folder, first, last)
 }
 
+func (u *imapUser) Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error) {
+	if err := u.mine(ctx, folder); err != nil {
+		return nil, err
+	}
+	return u.o.mailbox.Among(ctx, u.account, folder, entries)
+}
+
 func (u *imapUser) Changes(ctx context.Context, folder, since int64) (mailbox.Changes, error) {
 	return u.o.mailbox.ProgramChanges(ctx, u.account, folder, since)
 }

@@ -42,6 +42,8 @@ type User interface {
 
 	// Places are the messages of a folder from one UID to another, by UID.
 	Places(ctx context.Context, folder, first, last int64) ([]mailbox.Place, error)
+	// Among are those of some entries that are in a folder, by UID.
+	Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error)
 	// Changes are what has changed in a folder since a state that Folder.ModSeq
 	// or Changes.ModSeq named.
 	Changes(ctx context.Context, folder, since int64) (mailbox.Changes, error)

@@ -224,6 +224,16 @@ func (r *reader) Subscribe(_ context.Context, id int64, on bool) error {
 	return err
 }
 
+func (r *reader) Among(ctx context.Context, folder int64, entries []int64) (list []mailbox.Place, err error) {
+	all, err := r.Places(ctx, folder, 1, 1<<32)
+	for _, p := range all {
+		if slices.Contains(entries, p.Entry) {
+			list = append(list, p)
+		}
+	}
+	return list, err
+}
+
 func (r *reader) Places(_ context.Context, folder, first, last int64) (list []mailbox.Place, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -99,6 +99,10 @@ func (m *member) Subscribe(ctx context.Context, folder int64, on bool) error {
 	return m.mail.Subscribe(ctx, account, folder, on)
 }
 
+func (m *member) Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error) {
+	return m.mail.Among(ctx, account, folder, entries)
+}
+
 func (m *member) Places(ctx context.Context, folder, first, last int64) ([]mailbox.Place, error) {
 	return m.mail.Places(ctx, account, folder, first, last)
 }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,12 +130,40 @@ func (h *hunt) run(c *imap.SearchCriteria) ([]numbered, error) {
 		s, _ := h.sel.uids.numbers(set)
 		spans = overlap(spans, s)
 	}
-	all, _, err := h.collect(spans)
+	all, few, err := h.few(c, spans)
+	if err == nil && !few {
+		all, _, err = h.collect(spans)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return h.filter(c, all)
 }
+
+// few asks the index first, where it can answer a key that must hold: reading
+// the places of a large folder takes longer than finding a word in it. It
+// reports whether the hits are so few that only these need be looked at.
+func (h *hunt) few(c *imap.SearchCriteria, spans []span) (list []numbered, few bool, err error) {
+	for _, phrase := range slices.Concat(c.Text, c.Body) {
+		if !askable(phrase) {
+			continue
+		}
+		entries, err := h.index(phrase)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(entries) > int(h.sel.uids.n)/fewer {
+			continue
+		}
+		places, err := h.user.Among(h.ctx, h.sel.folder.ID, slices.Sorted(maps.Keys(entries)))
+		return h.sel.uids.number(nil, spans, places), err == nil, err
+	}
+	return nil, false, nil
+}
+
+// fewer is how many times more messages than hits a folder has, where to read
+// places one by one is quicker than to read all.
+const fewer = 4
 
 // overlap is what two lists of spans have in common.
 func overlap(a, b []span) (out []span) {

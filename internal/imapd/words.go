@@ -35,11 +35,16 @@ func (h *hunt) worded(c *imap.SearchCriteria, list []numbered) (_ []numbered, er
 // nothing of the others.
 func inWords(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
 
+// askable tells whether the index answers a phrase.
+func askable(phrase string) bool {
+	return len(phrase) <= maxPhrase && strings.ContainsFunc(phrase, inWords)
+}
+
 func (h *hunt) containing(list []numbered, phrase string, body bool) ([]numbered, error) {
 	switch {
 	case phrase == "" || len(list) == 0: // RFC 9051, section 6.4.4: the empty string is in all
 		return list, nil
-	case len(phrase) > maxPhrase || !strings.ContainsFunc(phrase, inWords):
+	case !askable(phrase):
 		return h.opening(list, func(m *message.Message) bool {
 			return includes(m.Text(), phrase) || !body && headerIncludes(m, phrase)
 		})
