@@ -110,8 +110,12 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.pages = httpServer(handler, o.log)
-	s.plain = httpServer(s.certs.Challenges(o.sendOn(handler)), o.log)
+	news := endless(handler)
+	s.pages = httpServer(news, o.log)
+	s.plain = httpServer(s.certs.Challenges(o.sendOn(news)), o.log)
+	for _, h := range []*http.Server{s.pages, s.plain} {
+		h.RegisterOnShutdown(news.end)
+	}
 	s.metrics = httpServer(metricsHandler(s), o.log)
 	return s, nil
 }
@@ -190,6 +194,32 @@ func newWeb(o *office) (http.Handler, error) {
 		m.Handle(path, help)
 	}
 	return m, nil
+}
+
+// streams ends the requests that would go on for ever, those for news, when the
+// server stops: others are let to their end.
+type streams struct {
+	http.Handler
+	ctx context.Context
+	end context.CancelFunc
+}
+
+func endless(h http.Handler) *streams {
+	s := &streams{Handler: h}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *streams) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/events" {
+		s.Handler.ServeHTTP(w, r)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	s.Handler.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // sendOn sends browsers that come without TLS to where there is TLS, if that

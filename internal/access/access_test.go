@@ -165,7 +165,11 @@ func TestResetClosesPersonalMail(t *testing.T) {
 	wants(t, "an app password for closed mail", err, ErrClosed)
 	_, err = o.ResetRoots(t.Context(), s, by(s), OldPersonalMail)
 	wants(t, "new roots for a password of somebody else's", err, ErrFresh)
-	wants(t, "mistyped", o.StepUpByCode(t.Context(), s, code[:33]+"x", by(s)), people.ErrMistyped)
+	slip := "x"
+	if code[33:] == slip {
+		slip = "y"
+	}
+	wants(t, "mistyped", o.StepUpByCode(t.Context(), s, code[:33]+slip, by(s)), people.ErrMistyped)
 	wants(t, "a code of nobody's", o.StepUpByCode(t.Context(), s, people.NewRecovery().Code, by(s)), people.ErrCredentials)
 	o.must(o.StepUpByCode(t.Context(), s, strings.ToUpper(strings.ReplaceAll(code, "-", " ")), by(s)))
 	o.check("stepped up", s, entry, true)

@@ -52,6 +52,7 @@ type FolderLink struct {
 // Toast says what was just done, and undoes it.
 type Toast struct {
 	Text  string
+	Did   string // Names it in the address of a page that is to say it too.
 	Token string // What to post to Undo; empty when it can't be undone.
 	Undo  string // Path.
 }

@@ -45,6 +45,34 @@ func TestSendAndUndo(t *testing.T) {
 	}
 }
 
+// An answer that was taken back still answers what it answered.
+func TestUndoneAnswerIsOne(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	c := o.signIn(t, records)
+	entry := fmt.Sprint(o.entry(t, "budget-1@"))
+	a := post(t, c, o.URL+"/compose", letter(records, "laila@diwan.example", "Re: budget", "Yes", "answers", entry, "how", HowReply))
+	back := post(t, c, o.URL+"/undo", url.Values{"undo": {tokenOf(a.body)}})
+	if !strings.Contains(back.body, `name="answers" value="`+entry+`"`) || !strings.Contains(back.body, `name="how" value="`+HowReply+`"`) {
+		t.Error("it is a letter of its own now")
+	}
+}
+
+// The way back from a message has a name, also where a script asks for the pane.
+func TestWayBackIsNamed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	c := o.signIn(t, records)
+	for query, name := range map[string]string{"": "Inbox", "?q=budget": "Search"} {
+		for _, partial := range []string{"", "true"} {
+			a := get(t, c, fmt.Sprintf("%s/m/%d%s", o.URL, o.entry(t, "budget-1@"), query), "HX-Request", partial, "Accept-Language", "en")
+			if !strings.Contains(a.body, `title="`+name+`"`) {
+				t.Errorf("%q, for a script %q: %s isn't named", query, partial, name)
+			}
+		}
+	}
+}
+
 // What can't be sent comes back as it was typed, and is saved.
 func TestLetterComesBack(t *testing.T) {
 	t.Parallel()

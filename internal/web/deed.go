@@ -28,6 +28,8 @@ type deed struct {
 	text    string
 	moves   []transfer // Where messages lie now, and where they came from.
 	sent    string     // A letter on its way.
+	answers int64      // What that letter answers, and how.
+	how     string
 }
 
 type transfer struct {
@@ -95,7 +97,7 @@ func (s *site) toast(r *request) *view.Toast {
 }
 
 func (it deed) toast(token string) *view.Toast {
-	t := &view.Toast{Text: it.text, Undo: "/undo"}
+	t := &view.Toast{Text: it.text, Undo: "/undo", Did: token}
 	if len(it.moves) > 0 || it.sent != "" {
 		t.Token = token
 	}
@@ -148,7 +150,7 @@ func (s *site) undo(w http.ResponseWriter, r *request) error {
 		return s.said(w, r, "undo.late", back)
 	}
 	if it.sent != "" {
-		return s.unsend(w, r, it.sent, back)
+		return s.unsend(w, r, it, back)
 	}
 	for _, m := range it.moves {
 		if _, err := s.Mailbox.Move(r.Context(), r.viewer, m.from, m.uids, m.to); err != nil {
@@ -158,9 +160,10 @@ func (s *site) undo(w http.ResponseWriter, r *request) error {
 	return s.said(w, r, "undo.done", back)
 }
 
-// unsend takes a letter back and opens it as a draft.
-func (s *site) unsend(w http.ResponseWriter, r *request, id, back string) error {
-	l, err := s.Post.Undo(r.Context(), r.viewer, id)
+// unsend takes a letter back and opens it as a draft, which answers what the
+// letter answered.
+func (s *site) unsend(w http.ResponseWriter, r *request, it deed, back string) error {
+	l, err := s.Post.Undo(r.Context(), r.viewer, it.sent)
 	if errors.Is(err, ErrLate) {
 		return s.said(w, r, "undo.sent", back)
 	}
@@ -169,7 +172,7 @@ func (s *site) unsend(w http.ResponseWriter, r *request, id, back string) error 
 	}
 	// The letter must not be lost because the person left meanwhile.
 	ctx := context.WithoutCancel(r.Context())
-	l.Draft = -1
+	l.Draft, l.Answers, l.How = -1, it.answers, it.how
 	entry, err := s.Post.SaveDraft(ctx, r.viewer, -1, l)
 	if err != nil {
 		return fmt.Errorf("saving a letter that was taken back: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"sijill/internal/message"
+	"sijill/internal/web/webtest"
 )
 
 // long is a mailbox of half a million messages that are made up when asked for.
@@ -52,6 +53,7 @@ type noRecords struct{ Records }
 // TestLongList drags the scroller of half a million rows about: wherever it is
 // put, the rows of that place are shown, soon.
 func TestLongList(t *testing.T) {
+	t.Parallel()
 	h, err := New(Config{Access: anyone{}, Mailbox: long{}, Search: noFinder{}, Records: noRecords{}, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return now }, Location: time.UTC})
 	if err != nil {
@@ -59,15 +61,15 @@ func TestLongList(t *testing.T) {
 	}
 	server := httptest.NewServer(h)
 	defer server.Close()
-	b := browse(t, server.URL)
-	b.device(1280, 800, false)
-	b.enter(records, "ar")
-	b.until(`document.querySelector("#scroll").classList.contains("scroll-live")`)
+	b := webtest.Open(t, server.URL)
+	b.Device(1280, 800, false)
+	b.Enter(records, password, "ar")
+	b.Until(`document.querySelector("#scroll").classList.contains("scroll-live")`)
 
 	// inSight tells which rows can be seen, by their offset.
 	const inSight = `(() => { const s = document.querySelector("#scroll").getBoundingClientRect();
 		return [...document.querySelectorAll("#rows li")].filter(li => { const r = li.getBoundingClientRect(); return r.bottom > s.top && r.top < s.bottom; }).map(li => +li.dataset.at); })()`
-	took := ask[[]float64](b, `(async () => {
+	took := webtest.Ask[[]float64](b, `(async () => {
 		const s = document.querySelector("#scroll"), took = [];
 		const wait = () => new Promise(done => requestAnimationFrame(done));
 		let seed = 1;
@@ -91,24 +93,24 @@ func TestLongList(t *testing.T) {
 		sum, worst = sum+ms, max(worst, ms)
 	}
 	t.Logf("%d jumps in 500,000 rows: mean %.0f ms, worst %.0f ms", len(took), sum/float64(len(took)), worst)
-	if n := ask[int](b, `document.querySelectorAll("#rows li").length`); n > 100 {
+	if n := webtest.Ask[int](b, `document.querySelectorAll("#rows li").length`); n > 100 {
 		t.Errorf("%d rows in the page", n)
 	}
 
 	// Both ends can be reached, and small steps go row by row.
-	b.press(kb.End)
-	b.until(`(` + inSight + `).at(-1) === 499999 && document.activeElement.closest("li").dataset.at === "499999"`)
-	b.press("k")
-	b.until(`document.activeElement.closest("li").dataset.at === "499998"`)
-	ask[bool](b, `(document.querySelector("#scroll").scrollTop -= 300, true)`)
-	b.until(`(() => { const at = (` + inSight + `).at(-1); return at < 499999 && at > 499990; })()`)
-	ask[bool](b, `(document.querySelector("#scroll").scrollTop = 1e9, true)`)
-	b.until(`(` + inSight + `).at(-1) === 499999`)
-	b.press(kb.Home)
-	b.until(`(` + inSight + `)[0] === 0`)
+	b.Press(kb.End)
+	b.Until(`(` + inSight + `).at(-1) === 499999 && document.activeElement.closest("li").dataset.at === "499999"`)
+	b.Press("k")
+	b.Until(`document.activeElement.closest("li").dataset.at === "499998"`)
+	webtest.Ask[bool](b, `(document.querySelector("#scroll").scrollTop -= 300, true)`)
+	b.Until(`(() => { const at = (` + inSight + `).at(-1); return at < 499999 && at > 499990; })()`)
+	webtest.Ask[bool](b, `(document.querySelector("#scroll").scrollTop = 1e9, true)`)
+	b.Until(`(` + inSight + `).at(-1) === 499999`)
+	b.Press(kb.Home)
+	b.Until(`(` + inSight + `)[0] === 0`)
 
 	// A page that begins in the middle shows the middle.
-	b.do(chromedp.Navigate(server.URL + "/f/1?page=" + "٥٠٠٠"))
-	b.until(`(` + inSight + `).includes(249950)`)
-	b.quiet()
+	b.Do(chromedp.Navigate(server.URL + "/f/1?page=" + "٥٠٠٠"))
+	b.Until(`(` + inSight + `).includes(249950)`)
+	b.Quiet()
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
+	"sijill/internal/web/webtest"
 )
 
 // TestLook takes pictures of the pages, for people to look at, into the folder
@@ -18,7 +18,7 @@ func TestLook(t *testing.T) {
 		t.Skip("SIJILL_LOOK names no folder for pictures")
 	}
 	o := newOffice(t, "127.0.0.1:9")
-	b := browse(t, o.URL)
+	b := webtest.Open(t, o.URL)
 	only := os.Getenv("SIJILL_LOOK_ONLY")
 	pages := []struct{ name, path string }{
 		{"list", "/"},
@@ -64,49 +64,45 @@ func TestLook(t *testing.T) {
 	// What has to be done on a page before its picture is taken.
 	before := map[string]func(){
 		"wall": func() {
-			b.click(".as-one[data-class=personal]")
-			b.types("#to", "Miriam Calder <miriam@orchard.example>,")
-			b.types("#subject", "Article 4")
-			b.types("#text", "Dear Miriam, the office accepts it.")
-			b.click("#send")
-			b.sees("#wall:modal")
+			b.Click(".as-one[data-class=personal]")
+			b.Types("#to", "Miriam Calder <miriam@orchard.example>,")
+			b.Types("#subject", "Article 4")
+			b.Types("#text", "Dear Miriam, the office accepts it.")
+			b.Click("#send")
+			b.Sees("#wall:modal")
 		},
 		"picking": func() {
-			b.click("#rows li:nth-child(2) .row-pick input")
-			b.click("#rows li:nth-child(4) .row-pick input")
+			b.Click("#rows li:nth-child(2) .row-pick input")
+			b.Click("#rows li:nth-child(4) .row-pick input")
 		},
-		"totp": func() { b.follow("form[action='/settings/totp/begin'] button") },
+		"totp": func() { b.Follow("form[action='/settings/totp/begin'] button") },
 		"secret": func() {
-			b.types("input[name=label]", "Thunderbird")
-			b.follow("form[action='/settings/apps'] .button-main")
+			b.Types("input[name=label]", "Thunderbird")
+			b.Follow("form[action='/settings/apps'] .button-main")
 		},
 	}
 	for _, lang := range []string{"ar", "en"} {
 		for _, size := range []string{"desk", "phone"} {
 			for _, dark := range []bool{false, true} {
-				b.device(1280, 800, dark)
+				b.Device(1280, 800, dark)
 				if size == "phone" {
-					b.device(390, 844, dark)
+					b.Device(390, 844, dark)
 				}
-				b.enter(records, lang)
+				b.Enter(records, password, lang)
 				for _, p := range pages {
 					name := fmt.Sprintf("%s-%s-%s%s.png", p.name, size, lang, map[bool]string{true: "-dark"}[dark])
 					if ok, _ := filepath.Match(only, name); only != "" && !ok {
 						continue
 					}
 					if p.name == "sign-in" {
-						ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
+						webtest.Ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
 					}
-					b.goTo(p.path)
+					b.GoTo(p.path)
 					if do := before[p.name]; do != nil {
 						do()
 					}
 					time.Sleep(450 * time.Millisecond)
-					shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(filepath.Join(into, name), shot, 0o644); err != nil {
+					if err := os.WriteFile(filepath.Join(into, name), b.Picture(), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -124,7 +124,9 @@ func (m *mailer) Undo(_ context.Context, _ *Viewer, id string) (*Letter, error) 
 	}
 	delete(m.sent, id)
 	m.delivered = slices.DeleteFunc(m.delivered, func(d *Letter) bool { return d == l })
-	return l, nil
+	back := *l // What was sent doesn't say what it answered here.
+	back.Answers, back.How = -1, ""
+	return &back, nil
 }
 
 // compose writes a letter as a message, with what a draft has to remember.

@@ -136,7 +136,6 @@ func titleOf(r *request, row Line) (string, error) {
 
 // beside loads the list that the message was opened from.
 func (s *site) beside(r *request, d *Desk, row Line) error {
-	m := d.Message
 	var err error
 	if r.URL.Query().Get("q") != "" {
 		if d.Frame, _, err = s.framed(r, "search", 0); err != nil {
@@ -153,7 +152,6 @@ func (s *site) beside(r *request, d *Desk, row Line) error {
 		return fmt.Errorf("finding a message in its list: %w", err)
 	}
 	d.Frame, d.List, err = s.list(r, folder, max(0, at-window/4), at)
-	m.BackName = d.List.Name
 	return err
 }
 
@@ -203,6 +201,9 @@ func (s *site) place(r *request, m *Message, row Line) error {
 	if d, ok := find(folders, row.Folder); ok {
 		m.Role = d.Role
 	}
+	if err := m.nameBack(r, folders, row); err != nil {
+		return err
+	}
 	all, err := groups(r, folders, row.Folder)
 	if err != nil {
 		return err
@@ -235,6 +236,17 @@ func (m *Message) back(r *request, row Line) {
 		folder = row.Folder
 	}
 	m.Back = folderLink(folder)
+}
+
+// nameBack says what is behind the way back.
+func (m *Message) nameBack(r *request, folders []Folder, row Line) (err error) {
+	id, err := r.number("f", row.Folder)
+	if d, ok := find(folders, id); err == nil && ok && r.URL.Query().Get("q") == "" {
+		m.BackName, err = folderName(r.locale, d)
+		return err
+	}
+	m.BackName, err = r.locale.Plain("search.title")
+	return err
 }
 
 // here is the message's own address in its list, with one more thing said.

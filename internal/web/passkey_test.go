@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,11 +10,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	cdpwebauthn "github.com/chromedp/cdproto/webauthn"
-	"github.com/chromedp/chromedp"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
+
+	"sijill/internal/web/webtest"
 )
 
 // keyring keeps the passkeys of one person, as a server does.
@@ -135,47 +133,40 @@ func (k *keyring) finishOpening(id string, answer []byte) (bool, error) {
 // TestPasskey registers a passkey with Chromium's own authenticator, opens older
 // mail with it, and signs in with it. The secret is the same each time.
 func TestPasskey(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
 	home := strings.Replace(o.URL, "127.0.0.1", "localhost", 1) // A passkey wants a name.
 	k := newKeyring(t, home)
 	o.gate.passkeys, o.own.register = k, k
-	b := browse(t, home)
-	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		if _, err := cdp.Call(ctx, t, cdpwebauthn.Enable, cdpwebauthn.EnableParams{}); err != nil {
-			return err
-		}
-		_, err := cdp.Call(ctx, t, cdpwebauthn.AddVirtualAuthenticator, cdpwebauthn.AddVirtualAuthenticatorParams{Options: &cdpwebauthn.VirtualAuthenticatorOptions{
-			Protocol: "ctap2", Ctap2version: "ctap2_1", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, HasPrf: true, AutomaticPresenceSimulation: true,
-		}})
-		return err
-	}))
-	b.enter("salma", "en")
-	b.goTo("/settings/security")
-	b.types("#passkey-name", "حاسوبي")
-	b.follow("#passkey")
-	b.sees("#toast")
-	b.until(`document.querySelector("#passkeys .line-name").textContent === "حاسوبي" && document.querySelector("#passkeys .notice-bad") === null`)
+	b := webtest.Open(t, home)
+	b.Authenticator()
+	b.Enter("salma", password, "en")
+	b.GoTo("/settings/security")
+	b.Types("#passkey-name", "حاسوبي")
+	b.Follow("#passkey")
+	b.Sees("#toast")
+	b.Until(`document.querySelector("#passkeys .line-name").textContent === "حاسوبي" && document.querySelector("#passkeys .notice-bad") === null`)
 	if len(k.keys) != 1 || len(k.secret) != 32 {
 		t.Fatalf("%d passkeys, a secret of %d bytes", len(k.keys), len(k.secret))
 	}
 
-	b.goTo("/open")
-	b.follow("#passkey")
-	b.until(`document.querySelector(".deep") !== null && document.querySelector(".deep").textContent.includes("23:00")`)
+	b.GoTo("/open")
+	b.Follow("#passkey")
+	b.Until(`document.querySelector(".deep") !== null && document.querySelector(".deep").textContent.includes("23:00")`)
 
-	ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
-	b.goTo("/sign-in?back=/folders")
-	b.follow("#passkey")
-	b.sees(".folder-list")
+	webtest.Ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
+	b.GoTo("/sign-in?back=/folders")
+	b.Follow("#passkey")
+	b.Sees(".folder-list")
 
 	// One that isn't known is told so, and nothing else happens.
 	k.mu.Lock()
 	k.keys = nil
 	k.mu.Unlock()
-	ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
-	b.quiet()
-	b.goTo("/sign-in")
-	b.click("#passkey")
-	b.sees(".sign-passkey .form-error")
-	b.until(`location.pathname === "/sign-in"`)
+	webtest.Ask[bool](b, `fetch("/sign-out", {method: "POST"}).then(() => true)`)
+	b.Quiet()
+	b.GoTo("/sign-in")
+	b.Click("#passkey")
+	b.Sees(".sign-passkey .form-error")
+	b.Until(`location.pathname === "/sign-in"`)
 }

@@ -33,6 +33,13 @@
     home.replaceChildren(document.adoptNode(fresh));
     watch();
   };
+  // sijillGo opens a page that shows the toast of an answer.
+  window.sijillGo = (href, page) => {
+    const to = new URL(href, location.href);
+    const fresh = page.getElementById("toast");
+    if (fresh) to.searchParams.set("did", fresh.dataset.did);
+    location.assign(to);
+  };
   window.sijillKeys = window.sijillKeys || {};
   window.sijillKeys.z = () => {
     const undo = document.getElementById("undo");

@@ -139,11 +139,10 @@
     return li;
   }
 
-  // reload fetches the rows in sight again. An empty list is another page.
+  // reload fetches the rows in sight again.
   async function reload() {
     for (let wait = 0; fetching && wait < 100; wait++) await new Promise((done) => setTimeout(done, 30));
     await fill(true);
-    if (total === 0) location.reload();
   }
 
   // show brings the row at an offset into sight and gives its element.
@@ -172,13 +171,16 @@
   fill();
   scroll.addEventListener("scroll", moved, { passive: true });
   new ResizeObserver(() => { top = clamp(top); put(); fill(); }).observe(scroll);
-  window.sijillList = { show, reload, get total() { return total; } };
+  // busy is set while something is done to messages: whoever does it sees to the page.
+  window.sijillList = { show, reload, busy: false, get total() { return total; } };
   document.addEventListener("sijill:news", (e) => {
     const here = e.detail.folders.find((f) => scroll.dataset.rows.endsWith(`f=${f.id}`));
     if (here && (here.total !== total || scroll.dataset.unseen !== String(here.unseen))) {
       const told = scroll.dataset.unseen !== undefined || here.total !== total;
       scroll.dataset.unseen = here.unseen;
-      if (told) reload();
+      if (told) reload().then(() => { // An empty list is another page.
+        if (total === 0 && !window.sijillList.busy && !document.body.classList.contains("reading")) location.assign(`/f/${here.id}`);
+      });
     }
   });
 })();

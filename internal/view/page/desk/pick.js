@@ -84,30 +84,37 @@
   if (all) all.addEventListener("change", () => { picked.clear(); show(); });
   document.addEventListener("sijill:rows", show);
 
-  // do sends what is to be done and puts the answer on the page.
-  async function send(fields, entries, moved) {
+  // send does it and shows what is then. to is where to go on, if anywhere.
+  async function send(fields, entries, moved, to) {
     if (sending) return;
-    sending = true;
+    busy(true);
     try {
       const answer = await fetch("/act", { method: "POST", headers: { "HX-Request": "true" }, body: fields });
       if (answer.status === 401) return location.reload();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!answer.ok) return location.reload();
-      window.sijillToast(page);
+      if (to) return window.sijillGo(to, page);
       if (window.sijillList) await window.sijillList.reload();
       else if (moved && rows) for (const li of [...rows.children]) if (entries.has(li.dataset.pick)) li.remove();
+      if (window.sijillList && window.sijillList.total === 0) return window.sijillGo(`/f/${form.dataset.folder}`, page);
+      window.sijillToast(page);
     } finally {
-      sending = false;
+      busy(false);
     }
+  }
+
+  function busy(on) {
+    sending = on;
+    if (window.sijillList) window.sijillList.busy = on;
   }
 
   const moves = (what) => ["archive", "delete", "junk", "notjunk", "move"].includes(what);
   const optimistic = { read: ["row-new", false], unread: ["row-new", true], flag: ["row-flagged", true], unflag: ["row-flagged", false] };
 
-  function act(what, picks, fields) {
+  function act(what, picks, fields, to) {
     const look = optimistic[what];
     if (look && rows) for (const li of rows.children) if (picks.has(li.dataset.pick) || (all && all.checked && !fields.has("one"))) mark(li, what, look);
-    return send(fields, picks, moves(what));
+    return send(fields, picks, moves(what), to);
   }
 
   function mark(li, what, [name, on]) {
@@ -142,7 +149,7 @@
     const what = data.get("do");
     const open = pane.querySelector("[data-pick]");
     const gone = open && moves(what) && (picked.has(open.dataset.pick) || (all && all.checked));
-    act(what, new Set(picked), fields).then(() => { if (gone) leave(); });
+    act(what, new Set(picked), fields, gone && back());
     clear();
   });
 
@@ -154,10 +161,10 @@
     return input;
   }
 
-  // What is done to the open message goes on from it to the next one.
-  function leave() {
-    const back = document.getElementById("back");
-    if (back) location.assign(back.href);
+  // back is the list that the open message is of.
+  function back() {
+    const a = document.getElementById("back");
+    return a && a.href;
   }
   function flagOpen(at, on) {
     const open = pane.querySelector(`[data-pick="${at}"] #flag`);
@@ -183,10 +190,10 @@
     if (!rows || !list.offsetParent) return; // On a phone the form leads back to the list.
     e.preventDefault();
     const next = moves(what) && window.sijillDesk ? window.sijillDesk.beside() : null;
-    await send(new URLSearchParams(data), new Set([at]), moves(what));
-    if (!moves(what)) return leave();
-    if (next) window.sijillDesk.open(next);
-    else leave();
+    if (next) { // What is done to the open message goes on from it to the next one.
+      await send(new URLSearchParams(data), new Set([at]), true);
+      window.sijillDesk.open(next);
+    } else send(new URLSearchParams(data), new Set([at]), moves(what), back());
   });
 
   const press = (what) => () => {
