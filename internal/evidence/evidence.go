@@ -44,6 +44,10 @@ func (s *Store) Keep(tx *db.Tx, e mailauth.Evidence) error {
 	if err != nil {
 		return err
 	}
+	err = tx.One("SELECT 1 FROM evidence WHERE hash = ?", []any{id[:]}, new(int64))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err // It is kept, as with every message from the same place in a while.
+	}
 	var ids []byte
 	for _, a := range e.Answers {
 		n, err := keepAnswer(tx, a)
