@@ -209,7 +209,7 @@ func appPasswords(t *testing.T) {
 	b.Until(line("Tablet") + `.querySelectorAll(".tag").length === 1 && ` + line("Phone") + `.querySelectorAll(".tag").length === 2 && ` + line("Phone") + `.textContent.includes("127.0.0")`)
 	webtest.Ask[bool](b, `(`+line("Phone")+`.querySelector("button").id = "revoke", true)`)
 	b.Follow("#revoke")
-	b.Until(`document.querySelectorAll(".lines li").length === 2`) // The population's own, and the tablet's.
+	b.Until(`document.querySelectorAll('form[action="/settings/apps/revoke"]').length === 2 && document.querySelectorAll('a[href^="/apple.mobileconfig?address="]').length === 2`) // The population's own, and the tablet's.
 	if _, err = o.mailboxes(both, password); err == nil {
 		t.Error("a password that was revoked lets in")
 	}

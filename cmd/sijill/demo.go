@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,38 +67,53 @@ func makeDemo(ctx context.Context, g *Globals, out Out) error {
 	}
 	defer os.Unsetenv("SIJILL_PASSWORD")
 	init := &InitCmd{Office: "ديوان المثال", Domain: demoDomain, Account: "laila@" + demoDomain, Name: "ليلى الهاشمي"}
-	if err := init.Run(ctx, g, quiet); err != nil {
+	var said bytes.Buffer
+	told := *g
+	told.JSON = true
+	if err := init.Run(ctx, &told, Out{&said, out.Err}); err != nil {
 		return err
 	}
-	if err := with(ctx, g, quiet, func(o *office) error { return fillDemo(ctx, o, password) }); err != nil {
+	var made struct {
+		Recovery string `json:"recovery_code"`
+	}
+	if err := json.Unmarshal(said.Bytes(), &made); err != nil {
+		return fmt.Errorf("making the demo: %w", err)
+	}
+	codes := [2]string{made.Recovery}
+	err := with(ctx, g, quiet, func(o *office) (err error) {
+		codes[1], err = fillDemo(ctx, o, password)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("laila@%s  %s\nsami@%s   %s\n", demoDomain, password, demoDomain, password)
+	text := fmt.Sprintf("laila@%[1]s  %[2]s  recovery code %[3]s\nsami@%[1]s   %[2]s  recovery code %[4]s\n", demoDomain, password, codes[0], codes[1])
 	return writeNew(filepath.Join(g.Dir, demoSignIn), []byte(text))
 }
 
 // demoHome is the domain of the demo's personal addresses.
 const demoHome = "home.example"
 
-// fillDemo adds a second person, and personal addresses for both.
-func fillDemo(ctx context.Context, o *office, password string) error {
+// fillDemo adds a second person, whose recovery code it gives, and personal
+// addresses for both.
+func fillDemo(ctx context.Context, o *office, password string) (recovery string, err error) {
 	if err := o.people.AddDomain(ctx, demoHome); err != nil {
-		return err
+		return "", err
 	}
 	sami := people.Account{Name: "Sami Haddad", Address: "sami@" + demoDomain, Role: people.RoleOwner | people.RoleRecordsOfficer}
-	if _, err := o.addOwn(ctx, sami, password); err != nil {
-		return err
+	if recovery, err = o.addOwn(ctx, sami, password); err != nil {
+		return "", err
 	}
 	for _, name := range []string{"laila", "sami"} {
 		a, err := o.people.Lookup(ctx, name+"@"+demoDomain)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := o.people.AddAddress(ctx, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return recovery, nil
 }
 
 // discard is a writer that forgets.
@@ -131,7 +147,7 @@ func (s *server) welcome(out Out, signIn string) {
 	if !ok {
 		return
 	}
-	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", l.Addr())
+	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", named(l.Addr().String()))
 	for line := range strings.Lines(signIn) {
 		fmt.Fprint(out, "  ", line)
 	}

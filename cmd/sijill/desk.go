@@ -84,7 +84,7 @@ func (d *desk) viewer(ctx context.Context, s *access.Session, err error) (*web.V
 	a := s.Account
 	return &web.Viewer{
 		Account: a.ID, Name: a.Name, Address: a.Address, Token: s.Token,
-		Admin:  a.Role.Has(people.RoleOwner) && a.Role.Has(people.RoleAdministrator) || a.Role.Has(people.RoleAdministrator),
+		Admin:  a.Role.Has(people.RoleAdministrator),
 		Office: slices.Contains(classes, sijill.Office), Personal: slices.Contains(classes, sijill.Personal),
 		Open: s.Open(), Deep: s.Deep(), Language: a.Language, Digits: a.Digits, Session: v,
 	}, nil

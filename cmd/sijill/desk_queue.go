@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"sijill/internal/outbox"
 	"sijill/internal/reports"
@@ -116,8 +117,12 @@ func (d *desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
 // lagShown is how far a projection may be behind before a page warns.
 const lagShown = 1000
 
-// reportsRead is how many of the newest messages are looked at for reports.
-const reportsRead = 300
+// How far back reports are read, and how many of the newest messages of a folder
+// are looked at for them.
+const (
+	reportDays  = 30
+	reportsRead = 300
+)
 
 // Reports reads the reports that came to the viewer's own office mail: they are
 // mail like any other, and open to whom they came.
@@ -129,6 +134,7 @@ func (d *desk) Reports(ctx context.Context, v *web.Viewer) ([]web.Report, error)
 	if err != nil {
 		return nil, err
 	}
+	since := time.Now().AddDate(0, 0, -reportDays)
 	var out []web.Report
 	for _, f := range folders {
 		rows, err := visitOf(v).view().List(ctx, f.ID, 0, reportsRead)
@@ -136,6 +142,9 @@ func (d *desk) Reports(ctx context.Context, v *web.Viewer) ([]web.Report, error)
 			return nil, err
 		}
 		for _, r := range rows {
+			if r.Date.Before(since) {
+				break
+			}
 			if r.Attachments == 0 || !mayBeReport(r.Subject) {
 				continue
 			}

@@ -129,7 +129,7 @@ func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string,
 	}
 	h := d.o.config.host()
 	out := web.NewAppPassword{AppPassword: appPassword(made.AppPassword), Password: made.Password, Name: v.Address,
-		IMAP: server2(h, h.IMAPS, h.IMAP), Submission: server2(h, h.Submissions, h.Submission)}
+		IMAP: reached(h, h.IMAPS, h.IMAP), Submission: reached(h, h.Submissions, h.Submission)}
 	if scope == people.ScopeBoth {
 		a, err := d.o.people.Get(ctx, v.Account)
 		if err != nil {
@@ -148,8 +148,8 @@ func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string,
 	return out, err
 }
 
-// server2 is the better of two ways to a door.
-func server2(h setup.Host, tls, starttls int) web.Server {
+// reached is the better of two ways to a door.
+func reached(h setup.Host, tls, starttls int) web.Server {
 	if tls != 0 {
 		return web.Server{Host: h.Name, Port: tls, TLS: "SSL/TLS"}
 	}
@@ -230,7 +230,7 @@ func (d *desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) e
 
 func (d *desk) Forwarding(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Forwarding, error) {
 	r, err := d.rule(ctx, v, class)
-	return web.Forwarding{Class: class, To: r.Forward, Keep: true, May: class == sijill.Personal || d.o.config.Wall.Forward}, err
+	return web.Forwarding{Class: class, To: r.Forward, May: class == sijill.Personal || d.o.config.Wall.Forward}, err
 }
 
 func (d *desk) SetForwarding(ctx context.Context, v *web.Viewer, f web.Forwarding) error {

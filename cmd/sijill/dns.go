@@ -80,9 +80,19 @@ func (c Config) url() string {
 	case len(c.HTTP.Proxies) > 0:
 		return "https://" + c.hostname()
 	case c.HTTP.Listen != "":
-		return "http://" + c.HTTP.Listen
+		return "http://" + named(c.HTTP.Listen)
 	}
 	return ""
+}
+
+// named writes a listener on loopback with the name that browsers take for safe:
+// passkeys need a name.
+func named(address string) string {
+	host, p, err := net.SplitHostPort(address)
+	if ip, e := netip.ParseAddr(host); err == nil && e == nil && ip.IsLoopback() {
+		return net.JoinHostPort("localhost", p)
+	}
+	return address
 }
 
 func portSuffix(address string, usual int) string {
@@ -121,9 +131,8 @@ func (o *office) dnsRecords(ctx context.Context, domain string, addresses []neti
 		if err != nil {
 			return nil, err
 		}
-		if k.State != mailauth.Retiring {
-			opts.DKIM = append(opts.DKIM, setup.DKIMKey{Selector: k.Selector, Record: r.Text})
-		}
+		// One that retires stays: mail that it signed may still be underway.
+		opts.DKIM = append(opts.DKIM, setup.DKIMKey{Selector: k.Selector, Record: r.Text})
 	}
 	return setup.Records(opts), nil
 }

@@ -37,7 +37,7 @@ type Record struct {
 	Value   string // as in a zone file; a TXT is one string without quotes
 }
 
-// DKIMKey is a public key that signs now.
+// DKIMKey is a public key that signs, will sign, or has signed of late.
 type DKIMKey struct{ Selector, Record string }
 
 // RecordOptions are what the records of a domain are made of.

@@ -13,11 +13,11 @@ import (
 type (
 	appsPage struct {
 		view.Frame
-		Tab      string
-		Apps     []AppPassword
-		Personal bool
-		Office   bool
-		Error    string
+		Tab    string
+		Apps   []AppPassword
+		Scopes struct{ Office, Personal bool } // What this session may give away.
+		Apple  []Identity                      // For whose addresses there is a profile.
+		Error  string
 	}
 	sessionsPage struct {
 		view.Frame
@@ -35,13 +35,19 @@ func (s *site) showApps(w http.ResponseWriter, r *request, status int, wrong str
 	if err != nil {
 		return err
 	}
-	p := appsPage{Frame: f, Tab: "apps", Error: wrong, Personal: r.viewer.Personal, Office: r.viewer.Office}
+	p := appsPage{Frame: f, Tab: "apps", Error: wrong}
+	p.Scopes.Office, p.Scopes.Personal = r.viewer.Office, r.viewer.Personal
 	if p.Title, err = r.locale.Plain("apps"); err != nil {
 		return err
 	}
 	p.Here = "/settings/apps"
 	if p.Apps, err = s.Settings.AppPasswords(r.Context(), r.viewer); err != nil {
 		return fmt.Errorf("loading the app passwords: %w", err)
+	}
+	if s.Post != nil {
+		if p.Apple, err = s.Post.Identities(r.Context(), r.viewer); err != nil {
+			return fmt.Errorf("loading the identities: %w", err)
+		}
 	}
 	return s.render(w, status, "apps", p)
 }

@@ -109,10 +109,9 @@ type Vacation struct {
 	From, Until   time.Time // Days; zero for no bound.
 }
 
-// Forwarding sends what arrives on to another address.
+// Forwarding sends what arrives on to another address. It stays here as well.
 type Forwarding struct {
 	Class sijill.Class
 	To    string // Empty for none.
-	Keep  bool   // Whether it stays here as well; office mail always does.
 	May   bool   // Whether the office allows it for this class.
 }

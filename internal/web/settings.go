@@ -158,7 +158,7 @@ func (s *site) setForwarding(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	f := Forwarding{Class: classOf(sijill.Class(form.Get("class"))), To: strings.TrimSpace(form.Get("to")), Keep: form.Get("keep") != ""}
+	f := Forwarding{Class: classOf(sijill.Class(form.Get("class"))), To: strings.TrimSpace(form.Get("to"))}
 	if f.To != "" && !isAddress(f.To) {
 		return s.settled(w, r, "forwarding", ErrUnsuited)
 	}
