@@ -17,8 +17,8 @@ var ErrSeal = errors.New("ciphertext does not open")
 // id as associated data. dst may be payload[:0].
 //
 // The nonce is zero: a key must seal one payload, ever. Opening doesn't prove
-// that the key is the right one, since GCM doesn't commit to its key; recompute
-// the commitment of what was opened.
+// that the key is the right one, since GCM doesn't commit to its key: recompute
+// the commitment of the envelope or of the message, whose salts come from the key.
 func Seal(dst []byte, key [32]byte, id ID, payload []byte) ([]byte, error) {
 	aead, err := newAEAD(key)
 	if err != nil {

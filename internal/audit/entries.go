@@ -204,7 +204,7 @@ func (a *auditor) one(ctx context.Context, e entry) (v verdict) {
 	return v
 }
 
-func (a *auditor) message(ctx context.Context, e entry, m *sijill.Message) (problem string, opened, closed bool) {
+func (a *auditor) message(ctx context.Context, e entry, m *sijill.Message) (problem string, open, closed bool) {
 	id, data, err := a.segments.frame(*e.ref)
 	if err != nil {
 		return fmt.Sprintf("segment %d at %d: %v", e.ref.segment, e.ref.at, err), false, false
@@ -212,7 +212,10 @@ func (a *auditor) message(ctx context.Context, e entry, m *sijill.Message) (prob
 	if id != m.ID {
 		return fmt.Sprintf("segment %d at %d: the message there has another id", e.ref.segment, e.ref.at), false, false
 	}
-	_, err = a.opts.Vault.Open(ctx, nil, e.keys, m, data)
+	opened, err := a.opts.Vault.Open(ctx, nil, e.keys, m, data)
+	if err == nil {
+		_, err = opened.Recommit(m)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", false, true

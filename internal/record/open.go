@@ -208,8 +208,8 @@ func (r *Register) content(ctx context.Context, e row, ring *vault.Ring) (*Conte
 	return c, nil
 }
 
-// unseal reads the ciphertext of an entry and opens it. The vault checks the
-// commitment again.
+// unseal reads the ciphertext of an entry and opens it. The vault
+// checks that it is what was sealed.
 func (r *Register) unseal(ctx context.Context, e row, ring *vault.Ring) (*vault.Opened, error) {
 	f, err := r.opts.Blobs.Read(ctx, e.ref)
 	if errors.Is(err, fs.ErrNotExist) { // Not "closed to the server": it should be there.

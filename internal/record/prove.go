@@ -74,7 +74,11 @@ func (r *Register) disclose(ctx context.Context, p *sijill.Proof, e row, withEnv
 	if err != nil {
 		return err
 	}
-	p.Seed = &o.Seed
+	seed, err := o.Recommit(e.entry.Message)
+	if err != nil {
+		return fmt.Errorf("entry %d: %w", e.number, err)
+	}
+	p.Seed = &seed
 	if withEnvelope {
 		p.Envelope, p.EnvelopeSalt = o.Envelope, &o.Salt
 	}

@@ -14,9 +14,9 @@
 // with his Ring. A ring comes out of envelopes, which their holders' secrets
 // open together with the server's key.
 //
-// It promises that what Open returns is what was sealed: after decryption the
-// commitment is computed again, since AES-GCM does not commit to its key. And
-// that a key which it was told to delete is nowhere on disk once it says so:
+// It promises that what Open returns is what was sealed: the entry has the hash
+// of the sealed bytes and, since AES-GCM does not commit to its key, a commitment
+// that no other key fits. And that a key which it was told to delete is nowhere on disk once it says so:
 // rows are overwritten, the write-ahead log is emptied, and half of every key is
 // a mask that never moves; see the table mask.
 package vault
@@ -142,18 +142,24 @@ func (s *Sealed) commit(key [32]byte, envelope, msg []byte) error {
 	return nil
 }
 
-// Opened is a message that was opened, with the secrets that proofs are made
-// of: whoever has Seed and Salt can tell whether a guess at the content is
-// right.
+// Opened is a message that was opened, with the salt of its envelope's
+// commitment: whoever has that can tell whether a guess at the envelope is right.
 type Opened struct {
 	Envelope, Message []byte
-	Seed, Salt        sijill.Hash
+	Salt              sijill.Hash
+
+	key secret
 }
 
 // Open opens a message with whichever of its keys the server may use, or else a
 // ring, which may be nil; and checks it against what its entry says. A ring opens
 // what its account holds, and an officer's also office mail. Errors wrap
 // ErrClosed or ErrDamaged.
+//
+// The entry says which bytes were sealed, and its envelope commitment, salted
+// with a hash of the key, fits no other key: so what comes out is what was sealed.
+// That it is also what the message's commitment says, which is proven to others,
+// is for Recommit to tell.
 func (v *Vault) Open(ctx context.Context, r *Ring, keys []MessageKey, m *sijill.Message, ciphertext []byte) (*Opened, error) {
 	if sha256.Sum256(ciphertext) != m.Ciphertext {
 		return nil, fmt.Errorf("the sealed bytes are not those of the entry: %w", ErrDamaged)
@@ -172,32 +178,53 @@ func (v *Vault) Open(ctx context.Context, r *Ring, keys []MessageKey, m *sijill.
 }
 
 func open(key [32]byte, m *sijill.Message, ciphertext []byte) (*Opened, error) {
-	payload, err := sijill.Open(nil, key, m.ID, ciphertext)
+	o := &Opened{key: key}
+	err := o.unpack(m.ID, ciphertext)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
-	}
-	o := &Opened{}
-	if o.Envelope, o.Message, err = sijill.ParsePayload(payload, MaxPayload); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrDamaged)
-	}
-	if o.Seed, err = sijill.CommitmentSeed(key); err != nil {
-		return nil, err
 	}
 	if o.Salt, err = sijill.EnvelopeSalt(key); err != nil {
 		return nil, err
 	}
-	if err := o.check(m); err != nil {
-		return nil, err
+	if sijill.CommitEnvelope(o.Salt, o.Envelope) != m.Envelope {
+		return nil, fmt.Errorf("what is sealed beside the message does not match its commitment: %w", ErrDamaged)
 	}
 	return o, nil
 }
 
-func (o *Opened) check(m *sijill.Message) error {
-	if c, n := sijill.Commit(o.Seed, o.Message); c != m.Commitment || n != m.Units {
-		return fmt.Errorf("the message does not match its commitment: %w", ErrDamaged)
+// scratch has room for payloads that are unpacked at once: a reader of a whole
+// folder would make as much garbage again as mail.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// keepScratch is the largest room that is kept, in bytes.
+const keepScratch = 1 << 20
+
+// unpack decrypts, and takes the envelope and the message out of the payload.
+func (o *Opened) unpack(id sijill.ID, ciphertext []byte) error {
+	room := scratch.Get().(*[]byte)
+	payload, err := sijill.Open((*room)[:0], o.key, id, ciphertext)
+	if err != nil {
+		return err
 	}
-	if sijill.CommitEnvelope(o.Salt, o.Envelope) != m.Envelope {
-		return fmt.Errorf("what is sealed beside the message does not match its commitment: %w", ErrDamaged)
+	o.Envelope, o.Message, err = sijill.ParsePayload(payload, MaxPayload)
+	if len(payload) > 0 && payload[0] != sijill.PayloadPlain && cap(payload) <= keepScratch { // A plain one is not copied.
+		clear(payload)
+		*room = payload
+		scratch.Put(room)
 	}
-	return nil
+	return err
+}
+
+// Recommit computes the commitment of the message again and compares it with
+// what its entry says: an audit does so, and whoever is about to prove the
+// message. It returns the seed, with which anybody can tell whether a guess at the
+// message is right. The error wraps ErrDamaged.
+func (o *Opened) Recommit(m *sijill.Message) (seed sijill.Hash, err error) {
+	if seed, err = sijill.CommitmentSeed(o.key); err != nil {
+		return seed, err
+	}
+	if c, n := sijill.Commit(seed, o.Message); c != m.Commitment || n != m.Units {
+		return sijill.Hash{}, fmt.Errorf("the message does not match its commitment: %w", ErrDamaged)
+	}
+	return seed, nil
 }

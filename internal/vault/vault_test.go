@@ -120,8 +120,6 @@ func TestTampering(t *testing.T) {
 		"ciphertext, empty":        func(s *Sealed) { s.Ciphertext = nil },
 		"digest of the ciphertext": func(s *Sealed) { s.Public.Ciphertext[3] ^= 1 },
 		"id":                       func(s *Sealed) { s.Public.ID[15] ^= 1 },
-		"units":                    func(s *Sealed) { s.Public.Units++ },
-		"commitment":               func(s *Sealed) { s.Public.Commitment[0] ^= 1 },
 		"envelope's commitment":    func(s *Sealed) { s.Public.Envelope[31] ^= 1 },
 		"wrapped key":              func(s *Sealed) { s.Keys[0].Wrapped[5] ^= 1 },
 		"wrapped key, cut":         func(s *Sealed) { s.Keys[0].Wrapped = s.Keys[0].Wrapped[:8] },
@@ -136,6 +134,26 @@ func TestTampering(t *testing.T) {
 		o, err := v.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext)
 		if !errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) || o != nil {
 			t.Errorf("%s: %v, want ErrDamaged and nothing else", name, err)
+		}
+	}
+}
+
+// Open has no use for the commitment of the message; Recommit tells of another.
+func TestAnotherCommitment(t *testing.T) {
+	v := newVault(t)
+	for name, change := range map[string]func(s *Sealed){
+		"units":      func(s *Sealed) { s.Public.Units++ },
+		"commitment": func(s *Sealed) { s.Public.Commitment[0] ^= 1 },
+		"nothing":    func(*Sealed) {},
+	} {
+		s := seal(t, v, 1)
+		change(s)
+		o, err := v.Open(t.Context(), nil, s.Keys, &s.Public, s.Ciphertext)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if seed, err := o.Recommit(&s.Public); (err == nil) != (name == "nothing") || err != nil && (!errors.Is(err, ErrDamaged) || seed != (sijill.Hash{})) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
