@@ -10,14 +10,21 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sijill"
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
 	"sijill/internal/record"
 )
 
-// atOnce is how many messages are opened together.
-const atOnce = 256
+// How many messages are opened together: few at first, so that the newest are
+// there soon, then many, since the index is written once for all of them. The
+// register gives 1,000 at once.
+const (
+	atFirst = 250
+	atOnce  = 1000
+)
 
 // lookEvery is how often a shelf looks without having been told: another
 // process may have placed something.
@@ -87,10 +94,8 @@ func (s *Shelf) update(ctx context.Context) error {
 		return err
 	}
 	s.count(len(held)-len(missing), len(held))
-	for chunk := range slices.Chunk(missing, atOnce) {
-		if err := s.add(ctx, chunk); err != nil {
-			return err
-		}
+	if err := s.add(ctx, missing); err != nil {
+		return err
 	}
 	return s.reflect(ctx)
 }
@@ -188,8 +193,47 @@ type opened struct {
 	words any
 }
 
-// add opens messages and puts them on the shelf.
-func (s *Shelf) add(ctx context.Context, chunk []mailbox.Held) error {
+// add opens messages and puts them on the shelf. While some are put there the next
+// are opened.
+func (s *Shelf) add(ctx context.Context, missing []mailbox.Held) error {
+	work, ctx := errgroup.WithContext(ctx)
+	ready := make(chan *batch)
+	work.Go(func() error {
+		defer close(ready)
+		for n := atFirst; len(missing) > 0; n = atOnce {
+			n = min(n, len(missing))
+			b, err := s.open(ctx, missing[:n])
+			if err != nil {
+				return err
+			}
+			missing = missing[n:]
+			select {
+			case ready <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	work.Go(func() error {
+		for b := range ready {
+			if err := s.place(ctx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return work.Wait()
+}
+
+// batch is some messages on their way to the shelf.
+type batch struct {
+	chunk []mailbox.Held
+	list  []*opened // Those of it that could be opened.
+}
+
+// open opens some messages.
+func (s *Shelf) open(ctx context.Context, chunk []mailbox.Held) (*batch, error) {
 	rows, numbers := map[int64]int64{}, make([]int64, 0, len(chunk))
 	for _, h := range chunk {
 		rows[h.Entry] = h.Row
@@ -197,28 +241,32 @@ func (s *Shelf) add(ctx context.Context, chunk []mailbox.Held) error {
 	}
 	items, err := s.of.o.Register.ItemsFor(ctx, numbers, s.ring)
 	if err != nil {
-		return fmt.Errorf("reading personal mail: %w", err)
+		return nil, fmt.Errorf("reading personal mail: %w", err)
 	}
 	list := make([]*opened, len(items))
 	for i, it := range items {
 		list[i] = &opened{item: it, row: rows[it.Index]}
 	}
 	if err := s.prepare(list); err != nil {
-		return err
+		return nil, err
 	}
-	// What doesn't open to this ring has no facts.
-	for entry := range rows {
-		s.shut[entry] = true
+	return &batch{chunk, slices.DeleteFunc(list, func(o *opened) bool { return o.fact == nil })}, nil
+}
+
+// place puts opened messages on the shelf. What doesn't open to its ring has no
+// facts.
+func (s *Shelf) place(ctx context.Context, b *batch) error {
+	for _, h := range b.chunk {
+		s.shut[h.Entry] = true
 	}
-	list = slices.DeleteFunc(list, func(o *opened) bool { return o.fact == nil })
-	for _, o := range list {
+	for _, o := range b.list {
 		delete(s.shut, o.item.Index)
 	}
-	if err := s.db.Write(ctx, func(tx *db.Tx) error { return s.put(ctx, tx, list) }); err != nil {
+	if err := s.db.Write(ctx, func(tx *db.Tx) error { return s.put(ctx, tx, b.list) }); err != nil {
 		return fmt.Errorf("putting mail on a shelf: %w", err)
 	}
 	s.mu.Lock()
-	s.done += len(chunk)
+	s.done += len(b.chunk)
 	s.mu.Unlock()
 	return nil
 }
