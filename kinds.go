@@ -74,7 +74,8 @@ type LoginFields struct {
 type KeyFields struct {
 	// What it is: "account", "sign-in-name", "password", "totp", "passkey",
 	// "app-password", "recovery", "session", "roots", "records"
-	// (the records office's root, for one officer), "months".
+	// (the records office's root, for one officer), "months", "signing-keys"
+	// (a domain's, for DKIM).
 	What  string `json:"what"`
 	Did   string `json:"did,omitempty"`   // "made", "changed", "reset", "removed", "suspended", "restored", "refused"; of months "cooled"
 	By    string `json:"by,omitempty"`    // as in LoginFields
@@ -83,6 +84,23 @@ type KeyFields struct {
 	Before string `json:"before,omitempty"` // of months: those before this one, as "2026-05"
 	Closed int64  `json:"closed,omitempty"` // of months: how many compartments were closed
 	Left   int64  `json:"left,omitempty"`   // of months: how many had to stay open, since nobody could have opened them again
+}
+
+// GrantFields are the fields of a grant entry: roles that an account was given, or
+// that were taken from it.
+type GrantFields struct {
+	What  string   `json:"what"`            // "roles"
+	Given []string `json:"given,omitempty"` // "owner", "administrator", "records-officer"
+	Taken []string `json:"taken,omitempty"`
+}
+
+// ConfigFields are the fields of a config entry about the directory. Which address
+// or domain it is is sealed.
+type ConfigFields struct {
+	What  string `json:"what"`            // "address", "domain", "catch-all" of a domain
+	Did   string `json:"did"`             // "added", "changed", "removed"
+	Alias bool   `json:"alias,omitempty"` // the address takes mail and isn't offered to write from
+	Class Class  `json:"class,omitempty"` // of the address: Personal; office addresses leave it out
 }
 
 // Marshal returns the fields as canonical JSON. It wraps ErrEntry where a field
@@ -124,6 +142,18 @@ func (f LoginFields) Marshal() (json.RawMessage, error) { return MarshalFields(f
 
 // Marshal is like that of LoginFields.
 func (f KeyFields) Marshal() (json.RawMessage, error) { return MarshalFields(f) }
+
+// Marshal is like that of LoginFields.
+func (f GrantFields) Marshal() (json.RawMessage, error) { return MarshalFields(f) }
+
+// Marshal is like that of SentFields.
+func (f ConfigFields) Marshal() (json.RawMessage, error) {
+	var err error
+	if f.Class, err = named(f.Class); err != nil {
+		return nil, fmt.Errorf("encode config fields: %w", err)
+	}
+	return MarshalFields(f)
+}
 
 // named is a class as fields name it: office mail has no name for it.
 func named(c Class) (Class, error) {

@@ -23,6 +23,8 @@ func TestFieldsOfKinds(t *testing.T) {
 		`{"count":1,"recipient":0,"result":"delivered","sent":0,"status":"2.0.0"}`: OutcomeFields{Result: "delivered", Count: 1, Status: "2.0.0"},
 		`{"by":"passkey","door":"web","what":"signed-in"}`:                         LoginFields{What: "signed-in", Door: "web", By: "passkey"},
 		`{"before":"2026-05","closed":3,"did":"cooled","left":1,"what":"months"}`:  KeyFields{What: "months", Did: "cooled", Before: "2026-05", Closed: 3, Left: 1},
+		`{"given":["administrator"],"what":"roles"}`:                               GrantFields{What: "roles", Given: []string{"administrator"}},
+		`{"class":"personal","did":"added","what":"address"}`:                      ConfigFields{What: "address", Did: "added", Class: Personal},
 	} {
 		got, err := f.Marshal()
 		if err != nil || string(got) != want {
@@ -46,7 +48,7 @@ func TestFieldsOfKindsRefuse(t *testing.T) {
 	for _, f := range []interface {
 		Marshal() (json.RawMessage, error)
 	}{
-		CapturedFields{Door: "smtp", Class: "secret"}, SentFields{Class: "secret"}, OutcomeFields{Class: "x"},
+		CapturedFields{Door: "smtp", Class: "secret"}, SentFields{Class: "secret"}, ConfigFields{Class: "secret"}, OutcomeFields{Class: "x"},
 		DestroyedFields{}, DestroyedFields{Entries: []int64{2, 2}}, MovedFields{Entries: []int64{3, 1}},
 		ExpungedFields{Entries: []int64{-1}}, DestroyedFields{Entries: []int64{MaxInteger + 1}}, LoginFields{What: "ع"},
 	} {

@@ -80,7 +80,7 @@ func makeBlank(ctx context.Context, dir string) error {
 		return err
 	}
 	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, config.Domain); err != nil {
+		if err := o.people.AddDomain(ctx, people.By{}, config.Domain); err != nil {
 			return err
 		}
 		all := people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer

@@ -97,7 +97,7 @@ const demoHome = "home.example"
 // fillDemo adds a second person, whose recovery code it gives, and personal
 // addresses for both.
 func fillDemo(ctx context.Context, o *office, password string) (recovery string, err error) {
-	if err := o.people.AddDomain(ctx, demoHome); err != nil {
+	if err := o.access.AddDomain(ctx, people.By{}, demoHome); err != nil {
 		return "", err
 	}
 	sami := people.Account{Name: "Sami Haddad", Address: "sami@" + demoDomain, Role: people.RoleOwner | people.RoleRecordsOfficer}
@@ -109,7 +109,7 @@ func fillDemo(ctx context.Context, o *office, password string) (recovery string,
 		if err != nil {
 			return "", err
 		}
-		if err := o.people.AddAddress(ctx, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
+		if err := o.access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
 			return "", err
 		}
 	}

@@ -51,7 +51,7 @@ func (c *InitCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		return err
 	}
 	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, config.Domain); err != nil {
+		if err := o.people.AddDomain(ctx, people.By{}, config.Domain); err != nil {
 			return err
 		}
 		return c.finish(ctx, o, keyAt, g, out)

@@ -94,7 +94,7 @@ func (o *office) noteRecords(ctx context.Context, actor string, account int64, d
 // setRoles gives an account roles, and the key of the records office with that of
 // an officer. Who has the role and not the key, since a command gave it or the
 // account was new, gets the key when an officer gives the role once more.
-func (o *office) setRoles(ctx context.Context, by *vault.Ring, actor string, account int64, role people.Role) error {
+func (o *office) setRoles(ctx context.Context, ring *vault.Ring, by people.By, actor string, account int64, role people.Role) error {
 	a, err := o.people.Get(ctx, account)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (o *office) setRoles(ctx context.Context, by *vault.Ring, actor string, acc
 	wants := role.Has(people.RoleRecordsOfficer)
 	switch {
 	case wants && !has:
-		err = o.admit(ctx, by, actor, a)
+		err = o.admit(ctx, ring, actor, a)
 		if a.Role.Has(people.RoleRecordsOfficer) && errors.Is(err, web.ErrForbidden) {
 			err = nil // Other roles are being changed, by somebody who can't give it.
 		}
@@ -116,5 +116,5 @@ func (o *office) setRoles(ctx context.Context, by *vault.Ring, actor string, acc
 	if err != nil {
 		return err
 	}
-	return o.people.SetRole(ctx, account, role)
+	return o.access.SetRole(ctx, by, account, role)
 }

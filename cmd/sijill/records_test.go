@@ -47,13 +47,13 @@ func TestRecordsOffice(t *testing.T) {
 		by   *vault.Ring
 		want error
 	}{"nobody": {nil, web.ErrForbidden}, "hind, stepped up": {ring(p.hind, true), web.ErrForbidden}, "laila, with her password": {ring(p.laila, false), web.ErrClosed}} {
-		if err := o.setRoles(ctx, try.by, "test", id(hind), officer); !errors.Is(err, try.want) {
+		if err := o.setRoles(ctx, try.by, people.By{}, "test", id(hind), officer); !errors.Is(err, try.want) {
 			t.Errorf("given by %s: %v", what, err)
 		}
 	}
 	deep := ring(p.laila, true)
 	for _, a := range []string{sami, hind} { // Sami has had the role since a command gave it.
-		if err := o.setRoles(ctx, deep, "test", id(a), officer); err != nil || !is(a) {
+		if err := o.setRoles(ctx, deep, people.By{}, "test", id(a), officer); err != nil || !is(a) {
 			t.Fatalf("%s: %v", a, err)
 		}
 	}
@@ -61,11 +61,11 @@ func TestRecordsOffice(t *testing.T) {
 		t.Error("sami's ring doesn't open the records root")
 	}
 	for _, a := range []string{sami, hind} {
-		if err := o.setRoles(ctx, nil, "test", id(a), people.RoleOwner); err != nil || is(a) {
+		if err := o.setRoles(ctx, nil, people.By{}, "test", id(a), people.RoleOwner); err != nil || is(a) {
 			t.Errorf("taking it from %s: %v", a, err)
 		}
 	}
-	if err := o.setRoles(ctx, deep, "test", id(laila), people.RoleOwner|people.RoleAdministrator); !errors.Is(err, web.ErrForbidden) {
+	if err := o.setRoles(ctx, deep, people.By{}, "test", id(laila), people.RoleOwner|people.RoleAdministrator); !errors.Is(err, web.ErrForbidden) {
 		t.Errorf("the last officer leaves: %v", err)
 	}
 }

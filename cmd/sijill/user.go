@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"sijill/internal/access"
 	"sijill/internal/people"
 )
 
@@ -19,10 +20,12 @@ type UserCmd struct {
 	Add         UserAddCmd     `cmd:"" help:"Add an account; prints a generated password without a terminal."`
 	List        UserListCmd    `cmd:"" help:"List the accounts."`
 	Passwd      UserPasswdCmd  `cmd:"" help:"Reset an account's password; ends its sessions and closes its personal mail until its person opens it."`
-	Address     UserAddressCmd `cmd:"" help:"List, add and remove addresses of accounts."`
+	Address     UserAddressCmd `cmd:"" help:"List, add and remove addresses of accounts, domains of the office, and where its other mail goes."`
+	Role        UserRoleCmd    `cmd:"" help:"Show an account's roles, give and take them."`
 	AppPassword UserAppCmd     `cmd:"" help:"Make a password for a mail program; asks for the account's password."`
 	Suspend     UserSuspendCmd `cmd:"" help:"Suspend an account: nobody signs in to it; mail still comes."`
 	Resume      UserResumeCmd  `cmd:"" help:"Let a suspended account sign in again."`
+	Remove      UserRemoveCmd  `cmd:"" help:"End an account for good: nobody signs in, and its addresses are free for others. Its mail stays on record."`
 }
 
 // UserAddCmd adds an account.
@@ -64,15 +67,28 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err := tellPassword(out, g, made.Address, password, generated, made.Recovery); err != nil || g.JSON {
 			return err
 		}
-		_, err = fmt.Fprintln(out, "Give both to the person alone. When they first change the password, new ones take their place.")
-		return err
+		fmt.Fprintf(out, "Give both to the person alone. When they first change the password, new ones take their place.\n%s", o.whereTo())
+		if role.Has(people.RoleRecordsOfficer) {
+			fmt.Fprint(out, officerNext)
+		}
+		return nil
 	})
 }
 
-// addPersonal adds a personal address, and its domain where the office doesn't
-// have it.
+// whereTo says where people go on.
+func (o *office) whereTo() string {
+	if at := o.config.url(); at != "" {
+		return "They sign in at " + at + " and make passwords for mail programs there, under Settings.\n"
+	}
+	return "The web is closed (http in " + configName + "): passwords for mail programs are made with \"sijill user app-password\".\n"
+}
+
+// officerNext says what a records officer lacks whom a command made.
+const officerNext = "A records officer also needs the key of the records office: another officer gives it on the page Accounts.\n"
+
+// addPersonal adds a personal address, with advice when it can't be.
 func (o *office) addPersonal(ctx context.Context, account int64, address string) error {
-	err := o.people.AddAddress(ctx, account, people.Address{Address: address, Class: people.Personal})
+	err := o.access.AddAddress(ctx, people.By{}, account, people.Address{Address: address, Class: people.Personal})
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("somebody has the address %s already", address)
@@ -134,17 +150,24 @@ func (c *UserListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, a := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.Address, a.Name, a.Role, a.Pseudonym)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s", a.Address, a.Name, a.Role, a.Pseudonym)
+			if a.State != people.Active {
+				fmt.Fprintf(w, "\t%s", stateWords[a.State])
+			}
+			fmt.Fprintln(w)
 		}
 		return w.Flush()
 	})
 }
 
+// stateWords names what has become of accounts.
+var stateWords = map[people.State]string{people.Active: "active", people.Suspended: "suspended", people.Removed: "removed"}
+
 func printAccounts(out Out, list []people.Account) error {
 	rows := []map[string]any{}
 	for _, a := range list {
 		rows = append(rows, map[string]any{"address": a.Address, "name": a.Name, "role": a.Role.String(),
-			"pseudonym": a.Pseudonym, "created": a.Created})
+			"pseudonym": a.Pseudonym, "created": a.Created, "state": stateWords[a.State]})
 	}
 	return json.NewEncoder(out).Encode(rows)
 }
@@ -168,7 +191,12 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if password, err = o.access.ResetPassword(ctx, people.By{}, a.ID, password); err != nil {
 			return err
 		}
-		return tellPassword(out, g, a.Address, password, generated, "")
+		if err := tellPassword(out, g, a.Address, password, generated, ""); err != nil || g.JSON {
+			return err
+		}
+		_, err = fmt.Fprint(out, "Give it to the person alone; they choose another when they first sign in. Sessions and app passwords have ended.\n"+
+			"Personal mail is closed until they open it with a passkey or the recovery code.\n")
+		return err
 	})
 }
 
@@ -176,9 +204,9 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 type UserAddressCmd struct {
 	List      AddressListCmd   `cmd:"" default:"1" help:"List all addresses."`
 	Add       AddressAddCmd    `cmd:"" help:"Add an address to an account."`
-	Remove    AddressRemoveCmd `cmd:"" help:"Remove an address from an account."`
+	Remove    AddressRemoveCmd `cmd:"" help:"Remove an address from its account; mail to it is refused from then on, or goes to the catch-all."`
 	AddDomain DomainAddCmd     `cmd:"" help:"Add a domain to the office."`
-	CatchAll  CatchAllCmd      `cmd:"" help:"Send mail for unknown addresses of a domain to an address; none ends it."`
+	CatchAll  CatchAllCmd      `cmd:"" help:"Send mail for unknown addresses of a domain to an address; without one it is refused."`
 }
 
 // AddressListCmd lists all addresses.
@@ -192,14 +220,23 @@ func (AddressListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			return err
 		}
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		rows := []map[string]any{}
 		for _, a := range accounts {
 			list, err := o.people.Addresses(ctx, a.ID)
 			if err != nil {
 				return err
 			}
 			for _, x := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Address, x.Class, a.SignIn, a.Name)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s", x.Address, x.Class, a.SignIn, a.Name)
+				if x.Alias {
+					fmt.Fprint(w, "\talias")
+				}
+				fmt.Fprintln(w)
+				rows = append(rows, map[string]any{"address": x.Address, "class": x.Class, "alias": x.Alias, "sign_in": a.SignIn, "name": a.Name})
 			}
+		}
+		if g.JSON {
+			return json.NewEncoder(out).Encode(rows)
 		}
 		return w.Flush()
 	})
@@ -220,8 +257,16 @@ func (c *AddressAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		err = o.people.AddAddress(ctx, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
-		return (&UserAddCmd{Address: c.Address}).explain(err)
+		err = o.access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
+		if err != nil {
+			return (&UserAddCmd{Address: c.Address}).explain(err)
+		}
+		use := "Mail to it arrives from now on, and may be written from it."
+		if c.Alias {
+			use = "Mail to it arrives from now on; none is written from it."
+		}
+		_, err = fmt.Fprintln(out, use)
+		return err
 	})
 }
 
@@ -237,7 +282,15 @@ func (c *AddressRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		return o.people.RemoveAddress(ctx, a.ID, c.Address)
+		err = o.access.RemoveAddress(ctx, people.By{}, a.ID, c.Address)
+		if errors.Is(err, people.ErrLastAddress) {
+			return fmt.Errorf("%s is the only address of its account: add another first, or end the account with \"sijill user remove\"", c.Address)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, "What came there stays where it is.")
+		return err
 	})
 }
 
@@ -249,7 +302,7 @@ type DomainAddCmd struct {
 // Run implements the command.
 func (c *DomainAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, c.Domain); err != nil {
+		if err := o.access.AddDomain(ctx, people.By{}, c.Domain); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(out, "\"sijill dns\" prints the DNS records that it needs.")
@@ -265,7 +318,23 @@ type CatchAllCmd struct {
 
 // Run implements the command.
 func (c *CatchAllCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error { return o.people.SetCatchAll(ctx, c.Domain, c.Address) })
+	return with(ctx, g, out, func(o *office) error {
+		err := o.access.SetCatchAll(ctx, people.By{}, c.Domain, c.Address)
+		switch {
+		case errors.Is(err, people.ErrForeign):
+			return fmt.Errorf("%s is not a domain of this office", c.Domain)
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("no account has the address %s; \"sijill user address\" shows those that there are", c.Address)
+		case err != nil:
+			return err
+		}
+		becomes := "goes to " + c.Address
+		if c.Address == "" {
+			becomes = "is refused"
+		}
+		_, err = fmt.Fprintf(out, "Mail for unknown addresses of %s %s from now on.\n", c.Domain, becomes)
+		return err
+	})
 }
 
 // UserAppCmd makes a password for a mail program.
@@ -290,7 +359,7 @@ func (c *UserAppCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		s, err := o.access.SignIn(ctx, c.Address, password, "", netip.IPv6Loopback(), "sijill")
 		if err != nil {
-			return err
+			return noSignIn(err)
 		}
 		made, err := o.access.MakeAppPassword(ctx, s, c.Label, scope, people.By{Account: s.Account.ID})
 		token := s.Token
@@ -306,6 +375,17 @@ func (c *UserAppCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
+// noSignIn gives advice to who could not sign in to make an app password.
+func noSignIn(err error) error {
+	switch {
+	case errors.Is(err, access.ErrCode):
+		return errors.New("the account has a second factor: make the password on the web, under Settings, or end the factor there first")
+	case errors.Is(err, people.ErrCredentials):
+		return fmt.Errorf("%w: it takes the account's own password; an administrator sets another with \"sijill user passwd\"", err)
+	}
+	return err
+}
+
 // UserSuspendCmd suspends an account.
 type UserSuspendCmd struct {
 	Address string `arg:"" help:"An address of the account."`
@@ -318,8 +398,20 @@ func (c *UserSuspendCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		return o.access.Suspend(ctx, people.By{}, a.ID)
+		if err := o.access.Suspend(ctx, people.By{}, a.ID); err != nil {
+			return lastOwner(err)
+		}
+		_, err = fmt.Fprintf(out, "Nobody signs in to it now; mail still comes. \"sijill user resume %s\" ends that.\n", c.Address)
+		return err
 	})
+}
+
+// lastOwner gives advice about the last owner.
+func lastOwner(err error) error {
+	if errors.Is(err, people.ErrLastOwner) {
+		return errors.New("nobody would be left who is an owner: make another account one first, with \"sijill user role ADDRESS --give owner\"")
+	}
+	return err
 }
 
 // UserResumeCmd lets a suspended account in again.
@@ -334,6 +426,43 @@ func (c *UserResumeCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		return o.access.Restore(ctx, people.By{}, a.ID)
+		if err := o.access.Restore(ctx, people.By{}, a.ID); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, "Its person signs in with the password of before; sessions have ended.")
+		return err
+	})
+}
+
+// UserRemoveCmd ends an account.
+type UserRemoveCmd struct {
+	Address string `arg:"" help:"An address of the account."`
+	Yes     bool   `help:"Yes, for good."`
+}
+
+// Run implements the command.
+func (c *UserRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		list, err := o.people.Addresses(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		if !c.Yes {
+			return fmt.Errorf("this ends the account of %s for good, and frees its addresses (%d): say so with --yes, or use \"sijill user suspend\"", a.Name, len(list))
+		}
+		if a.Role.Has(people.RoleRecordsOfficer) {
+			if err := o.dismiss(ctx, "sijill", a.ID); err != nil {
+				return lastOfficer(err)
+			}
+		}
+		if err := o.access.Remove(ctx, people.By{}, a.ID); err != nil {
+			return lastOwner(err)
+		}
+		_, err = fmt.Fprintf(out, "Mail to its addresses is refused from now on, or goes to the catch-all. The register knows it as %s.\n", a.Pseudonym)
+		return err
 	})
 }

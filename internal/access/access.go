@@ -11,8 +11,8 @@
 // losing a credential never touches the mail itself.
 //
 // Every sign-in at the web, the first use of an app password in a day from a
-// network, every burst of failures and every change of a credential becomes an
-// entry of the register. They are written down in the transaction in which they
+// network, every burst of failures and every change of a credential, of roles, of
+// an address or a domain becomes an entry of the register. They are written down in the transaction in which they
 // happen, and told right after; when the register can't take them they are told
 // later, and people are let in meanwhile.
 package access
@@ -194,23 +194,40 @@ func (a *Access) append(ctx context.Context, e people.Event) error {
 		}
 		d.Actor = name
 	}
+	detail, err := a.detail(ctx, &e)
+	if err != nil {
+		return err
+	}
 	holder := e.Account
 	if holder == 0 { // Whoever answers for the office may read what concerns nobody in particular.
-		var err error
 		if holder, err = a.People.FirstOwner(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	if holder != 0 {
 		d.Holders = []int64{holder}
-		if e.Detail != (people.Detail{}) {
-			d.Detail = e.Detail
+		if detail != (people.Detail{}) {
+			d.Class, d.Detail = e.Fields.Class, detail
 		}
 	}
 	if _, err := a.Register.Append(ctx, d); err != nil {
 		return fmt.Errorf("appending an entry of kind %s: %w", e.Kind, err)
 	}
 	return nil
+}
+
+// detail is what an entry seals of an event. What is about a personal address is
+// sealed as personal mail is; for who has no roots yet to seal it to, the address
+// is left out.
+func (a *Access) detail(ctx context.Context, e *people.Event) (people.Detail, error) {
+	if e.Fields.Class != sijill.Personal {
+		return e.Detail, nil
+	}
+	has, err := a.Keys.HasRoots(ctx, e.Account)
+	if err != nil || has {
+		return e.Detail, err
+	}
+	return people.Detail{}, nil
 }
 
 // note writes down what happened here and not among the credentials.

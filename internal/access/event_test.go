@@ -37,7 +37,7 @@ func TestSuspendedAndRemoved(t *testing.T) {
 	_, err = o.People.Resolve(t.Context(), layla)
 	wants(t, "mail to who was removed", err, fs.ErrNotExist)
 	o.must(o.Restore(t.Context(), people.By{Account: boss.ID}, s.Account.ID))
-	o.must(o.People.AddAddress(t.Context(), s.Account.ID, people.Address{Address: layla}))
+	o.must(o.People.AddAddress(t.Context(), people.By{}, s.Account.ID, people.Address{Address: layla}))
 	o.check("restored again", o.in(password), entry, true)
 	o.told("key account suspended", "key account restored", "key account removed")
 }

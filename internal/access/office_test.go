@@ -63,7 +63,7 @@ func newOffice(t testing.TB) *office {
 	o.register, err = record.Open(t.Context(), opts)
 	o.must(err)
 	for _, d := range []string{"diwan.example", "home.example"} {
-		o.must(p.AddDomain(t.Context(), d))
+		o.must(p.AddDomain(t.Context(), people.By{}, d))
 	}
 	o.Access = Open(t.Context(), Options{People: p, Keys: o.vault, Register: o.register, Issuer: "Diwan",
 		Log: slog.New(slog.NewTextHandler(o.log, nil))})
@@ -116,7 +116,7 @@ func (o *office) person() (*Session, string) {
 	o.t.Helper()
 	a, err := o.People.Add(o.t.Context(), people.Account{Name: "ليلى حداد", Address: layla, Role: people.RoleOwner}, o.secret(password))
 	o.must(err)
-	o.must(o.People.AddAddress(o.t.Context(), a.ID, people.Address{Address: home, Class: people.Personal}))
+	o.must(o.People.AddAddress(o.t.Context(), people.By{}, a.ID, people.Address{Address: home, Class: people.Personal}))
 	s := o.in(password)
 	code := o.secret(s.Recovery)
 	s.Close()

@@ -172,17 +172,31 @@ func (p *People) SetDigits(ctx context.Context, account int64, digits string) er
 
 // SetRole replaces the roles of an account. It returns fs.ErrNotExist when there
 // is no such account, and ErrLastOwner rather than leave none.
-func (p *People) SetRole(ctx context.Context, account int64, role Role) error {
+func (p *People) SetRole(ctx context.Context, by By, account int64, role Role) error {
 	if role&^allRoles != 0 {
 		return fmt.Errorf("setting roles: %w", ErrInvalid)
 	}
 	err := p.db.Write(ctx, func(tx *db.Tx) error {
-		return keepOwner(tx, func() error { return change(tx, "UPDATE account SET role = ? WHERE id = ?", role, account) })
+		var has Role
+		if err := tx.One("SELECT role FROM account WHERE id = ?", []any{account}, &has); err != nil || has == role {
+			return err
+		}
+		err := keepOwner(tx, func() error { return change(tx, "UPDATE account SET role = ? WHERE id = ?", role, account) })
+		if err != nil {
+			return err
+		}
+		return p.owe(tx, ofRoles(by, account, role&^has, has&^role))
 	})
 	if err != nil {
 		return fmt.Errorf("setting roles: %w", err)
 	}
 	return nil
+}
+
+// ofRoles is the event of roles given and taken.
+func ofRoles(by By, account int64, given, taken Role) Event {
+	return Event{Kind: sijill.Grant, Account: account, Actor: by.Account, Detail: by.detail(""),
+		Fields: Fields{What: "roles", Given: given.names(), Taken: taken.names()}}
 }
 
 // keepOwner returns ErrLastOwner when what do does leaves no active owner.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sijill"
 	"sijill/internal/db"
 )
 
@@ -68,7 +69,7 @@ func addresses(tx *db.Tx, account int64) (list []Address, err error) {
 // It returns ErrInvalid, ErrForeign when the domain isn't the office's,
 // fs.ErrExist when somebody has the address, and fs.ErrNotExist when there is no
 // such account.
-func (p *People) AddAddress(ctx context.Context, account int64, a Address) error {
+func (p *People) AddAddress(ctx context.Context, by By, account int64, a Address) error {
 	local, domain, err := normalise(a.Address)
 	if err == nil {
 		err = checkAddress(&a, local)
@@ -92,12 +93,26 @@ func (p *People) AddAddress(ctx context.Context, account int64, a Address) error
 		}
 		_, err = tx.Exec("INSERT INTO address (domain, local, account, class, name, signature, alias, sends, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			domain, local, account, a.Class, a.Name, a.Signature, a.Alias, a.Sends, place)
-		return err
+		if err != nil {
+			return err
+		}
+		a.Address = shown(local, domain)
+		return p.owe(tx, ofAddress(by, account, a, "added"))
 	})
 	if err != nil {
 		return fmt.Errorf("adding an address: %w", err)
 	}
 	return nil
+}
+
+// ofAddress is the event of a change of an address.
+func ofAddress(by By, account int64, a Address, did string) Event {
+	e := Event{Kind: sijill.Config, Account: account, Actor: by.Account, Fields: Fields{What: "address", Did: did, Alias: a.Alias}, Detail: by.detail("")}
+	e.Detail.Address = a.Address
+	if a.Class == Personal {
+		e.Fields.Class = Personal
+	}
+	return e
 }
 
 func checkAddress(a *Address, local string) error {
@@ -137,9 +152,10 @@ func nextPlace(tx *db.Tx, account int64, first bool) (place int64, err error) {
 
 // SetAddress changes the Name, Signature, Alias and Sends of an address of an account; with
 // Primary it becomes the account's own. Its class never changes: mail that came
-// there is sealed by it. It returns ErrInvalid, and fs.ErrNotExist when the
+// there is sealed by it. Name and Signature are the person's own affair, of which
+// the register isn't told. It returns ErrInvalid, and fs.ErrNotExist when the
 // account hasn't the address.
-func (p *People) SetAddress(ctx context.Context, account int64, a Address) error {
+func (p *People) SetAddress(ctx context.Context, by By, account int64, a Address) error {
 	local, domain, err := normalise(a.Address)
 	if err == nil {
 		err = checkAddress(&a, local)
@@ -152,14 +168,10 @@ func (p *People) SetAddress(ctx context.Context, account int64, a Address) error
 		if err == nil && has.account != account {
 			err = fs.ErrNotExist
 		}
-		if err == nil && a.Primary {
-			has.place, err = nextPlace(tx, account, true)
-		}
 		if err != nil {
 			return err
 		}
-		return change(tx, "UPDATE address SET name = ?, signature = ?, alias = ?, sends = ?, place = ? WHERE domain = ? AND local = ?",
-			a.Name, a.Signature, a.Alias, a.Sends, has.place, domain, local)
+		return p.setAddress(tx, by, has, a, local, domain)
 	})
 	if err != nil {
 		return fmt.Errorf("changing an address: %w", err)
@@ -167,16 +179,40 @@ func (p *People) SetAddress(ctx context.Context, account int64, a Address) error
 	return nil
 }
 
+func (p *People) setAddress(tx *db.Tx, by By, has owned, a Address, local, domain string) error {
+	changed := has.Alias != a.Alias || has.Sends != a.Sends
+	if a.Primary {
+		before, err := nextPlace(tx, has.account, true)
+		if err != nil {
+			return err
+		}
+		if has.place != before+1 { // It isn't the first yet.
+			has.place, changed = before, true
+		}
+	}
+	err := change(tx, "UPDATE address SET name = ?, signature = ?, alias = ?, sends = ?, place = ? WHERE domain = ? AND local = ?",
+		a.Name, a.Signature, a.Alias, a.Sends, has.place, domain, local)
+	if err != nil || !changed {
+		return err
+	}
+	has.Alias = a.Alias
+	return p.owe(tx, ofAddress(by, has.account, has.Address, "changed"))
+}
+
 // RemoveAddress takes an address from an account; from then on mail to it is
 // refused, or goes to the catch-all. What came there stays where it is. It returns
 // fs.ErrNotExist when the account hasn't the address, ErrLastAddress when it has
 // no other.
-func (p *People) RemoveAddress(ctx context.Context, account int64, address string) error {
+func (p *People) RemoveAddress(ctx context.Context, by By, account int64, address string) error {
 	local, domain, err := normalise(address)
 	if err != nil {
 		return fmt.Errorf("removing an address: %w", fs.ErrNotExist)
 	}
 	err = p.db.Write(ctx, func(tx *db.Tx) error {
+		has, err := find(tx, local, domain)
+		if err != nil {
+			return err
+		}
 		if err := change(tx, "DELETE FROM address WHERE domain = ? AND local = ? AND account = ?", domain, local, account); err != nil {
 			return err
 		}
@@ -188,7 +224,10 @@ func (p *People) RemoveAddress(ctx context.Context, account int64, address strin
 			return err
 		}
 		_, err = tx.Exec("UPDATE domain SET catch_domain = '', catch_local = '' WHERE catch_domain = ? AND catch_local = ?", domain, local)
-		return err
+		if err != nil {
+			return err
+		}
+		return p.owe(tx, ofAddress(by, account, has.Address, "removed"))
 	})
 	if err != nil {
 		return fmt.Errorf("removing an address: %w", err)

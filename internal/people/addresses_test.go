@@ -10,7 +10,7 @@ import (
 func TestAddresses(t *testing.T) {
 	o := newOffice(t)
 	a, b := o.add(layla, RoleOwner), o.add("omar@diwan.example", 0)
-	add := func(addr Address) error { return o.AddAddress(t.Context(), a.ID, addr) }
+	add := func(addr Address) error { return o.AddAddress(t.Context(), By{}, a.ID, addr) }
 	o.must(add(Address{Address: "Layla@ديوان.example", Class: Personal, Name: "ليلى", Signature: "—\nليلى"}))
 	o.must(add(Address{Address: "press@diwan.example", Alias: true}))
 	o.must(add(Address{Address: "ask@diwan.example", Alias: true, Sends: true}))
@@ -30,7 +30,7 @@ func TestAddresses(t *testing.T) {
 	} {
 		wants(t, what, add(test.Address), test.want)
 	}
-	wants(t, "no such account", o.AddAddress(t.Context(), 99, Address{Address: "x@diwan.example"}), fs.ErrNotExist)
+	wants(t, "no such account", o.AddAddress(t.Context(), By{}, 99, Address{Address: "x@diwan.example"}), fs.ErrNotExist)
 	want := []Address{
 		{Address: layla, Class: Office, Primary: true, Sends: true},
 		{Address: "layla@ديوان.example", Class: Personal, Name: "ليلى", Signature: "—\nليلى", Sends: true},
@@ -53,20 +53,20 @@ func TestAddresses(t *testing.T) {
 	}
 
 	want[1].Primary, want[0].Primary, want[1].Name = true, false, ""
-	o.must(o.SetAddress(t.Context(), a.ID, want[1]))
+	o.must(o.SetAddress(t.Context(), By{}, a.ID, want[1]))
 	want[0], want[1] = want[1], want[0]
 	o.has(a.ID, want...)
 	got, err := o.Get(t.Context(), a.ID)
 	if err != nil || got.Address != want[0].Address || got.Class != Personal {
 		t.Errorf("account %+v, %v", got, err)
 	}
-	wants(t, "another's", o.SetAddress(t.Context(), b.ID, want[0]), fs.ErrNotExist)
-	wants(t, "another's", o.RemoveAddress(t.Context(), b.ID, layla), fs.ErrNotExist)
+	wants(t, "another's", o.SetAddress(t.Context(), By{}, b.ID, want[0]), fs.ErrNotExist)
+	wants(t, "another's", o.RemoveAddress(t.Context(), By{}, b.ID, layla), fs.ErrNotExist)
 	for _, w := range want[:3] {
-		o.must(o.RemoveAddress(t.Context(), a.ID, w.Address))
+		o.must(o.RemoveAddress(t.Context(), By{}, a.ID, w.Address))
 	}
-	wants(t, "the last", o.RemoveAddress(t.Context(), a.ID, want[3].Address), ErrLastAddress)
-	wants(t, "gone", o.RemoveAddress(t.Context(), a.ID, layla), fs.ErrNotExist)
+	wants(t, "the last", o.RemoveAddress(t.Context(), By{}, a.ID, want[3].Address), ErrLastAddress)
+	wants(t, "gone", o.RemoveAddress(t.Context(), By{}, a.ID, layla), fs.ErrNotExist)
 	want[3].Primary = true
 	o.has(a.ID, want[3])
 }
@@ -89,10 +89,10 @@ func TestResolve(t *testing.T) {
 	o := newOffice(t)
 	a := o.add(layla, 0)
 	owner := o.add("omar@diwan.example", RoleOwner)
-	o.must(o.AddAddress(t.Context(), a.ID, Address{Address: "home@diwan.example", Class: Personal}))
-	o.must(o.AddAddress(t.Context(), owner.ID, Address{Address: "own@diwan.example", Class: Personal, Primary: true}))
-	wants(t, "catch-all of a foreign domain", o.SetCatchAll(t.Context(), "elsewhere.example", layla), ErrForeign)
-	wants(t, "catch-all to nobody", o.SetCatchAll(t.Context(), "diwan.example", "nobody@diwan.example"), fs.ErrNotExist)
+	o.must(o.AddAddress(t.Context(), By{}, a.ID, Address{Address: "home@diwan.example", Class: Personal}))
+	o.must(o.AddAddress(t.Context(), By{}, owner.ID, Address{Address: "own@diwan.example", Class: Personal, Primary: true}))
+	wants(t, "catch-all of a foreign domain", o.SetCatchAll(t.Context(), By{}, "elsewhere.example", layla), ErrForeign)
+	wants(t, "catch-all to nobody", o.SetCatchAll(t.Context(), By{}, "diwan.example", "nobody@diwan.example"), fs.ErrNotExist)
 	check := func(address string, want Recipient, err error) {
 		t.Helper()
 		got, e := o.Resolve(t.Context(), address)
@@ -110,7 +110,7 @@ func TestResolve(t *testing.T) {
 	// The owner's own address is personal; what the office is asked isn't.
 	check("postmaster", Recipient{Account: owner.ID, Class: Office, Address: "own@diwan.example"}, nil)
 
-	o.must(o.SetCatchAll(t.Context(), "ديوان.example", "home@diwan.example"))
+	o.must(o.SetCatchAll(t.Context(), By{}, "ديوان.example", "home@diwan.example"))
 	if c, err := o.CatchAll(t.Context(), "ديوان.example"); err != nil || c != "home@diwan.example" {
 		t.Errorf("catch-all %q, %v", c, err)
 	}
@@ -119,16 +119,16 @@ func TestResolve(t *testing.T) {
 	check("postmaster@ديوان.example", Recipient{Account: owner.ID, Class: Office, Address: "own@diwan.example"}, nil)
 	check("\xff@ديوان.example", Recipient{}, fs.ErrNotExist)
 	check(strings.Repeat("x", 2000)+"@ديوان.example", Recipient{}, fs.ErrNotExist)
-	o.must(o.RemoveAddress(t.Context(), a.ID, "home@diwan.example"))
+	o.must(o.RemoveAddress(t.Context(), By{}, a.ID, "home@diwan.example"))
 	check("anything@ديوان.example", Recipient{}, fs.ErrNotExist)
 	if c, err := o.CatchAll(t.Context(), "ديوان.example"); err != nil || c != "" {
 		t.Errorf("catch-all %q, %v", c, err)
 	}
 	_, err := o.CatchAll(t.Context(), "elsewhere.example")
 	wants(t, "another's catch-all", err, ErrForeign)
-	wants(t, "in use", o.RemoveDomain(t.Context(), "diwan.example"), ErrInUse)
-	o.must(o.RemoveDomain(t.Context(), "ديوان.example"))
-	wants(t, "removed", o.RemoveDomain(t.Context(), "ديوان.example"), ErrForeign)
+	wants(t, "in use", o.RemoveDomain(t.Context(), By{}, "diwan.example"), ErrInUse)
+	o.must(o.RemoveDomain(t.Context(), By{}, "ديوان.example"))
+	wants(t, "removed", o.RemoveDomain(t.Context(), By{}, "ديوان.example"), ErrForeign)
 	check("anything@ديوان.example", Recipient{}, ErrForeign)
 }
 
@@ -172,12 +172,12 @@ func TestStates(t *testing.T) {
 	a, b := o.add(layla, RoleOwner), o.add("omar@diwan.example", 0)
 	wants(t, "the last owner", o.Suspend(t.Context(), By{}, a.ID), ErrLastOwner)
 	wants(t, "the last owner", o.Remove(t.Context(), By{}, a.ID), ErrLastOwner)
-	o.must(o.SetRole(t.Context(), b.ID, RoleOwner))
+	o.must(o.SetRole(t.Context(), By{}, b.ID, RoleOwner))
 	s, err := o.SignIn(t.Context(), layla, secret, home)
 	o.must(err)
-	o.must(o.SetCatchAll(t.Context(), "diwan.example", layla))
+	o.must(o.SetCatchAll(t.Context(), By{}, "diwan.example", layla))
 	o.must(o.Suspend(t.Context(), By{}, a.ID))
-	wants(t, "the other owner is the last", o.SetRole(t.Context(), b.ID, 0), ErrLastOwner)
+	wants(t, "the other owner is the last", o.SetRole(t.Context(), By{}, b.ID, 0), ErrLastOwner)
 	_, err = o.Session(t.Context(), s.Token)
 	wants(t, "session", err, fs.ErrNotExist)
 	for _, name := range []string{layla, "layla"} {
@@ -199,7 +199,7 @@ func TestStates(t *testing.T) {
 	if list, err := o.List(t.Context()); err != nil || len(list) != 2 {
 		t.Errorf("listed %+v, %v", list, err)
 	}
-	wants(t, "an address for who was removed", o.AddAddress(t.Context(), a.ID, Address{Address: "x@diwan.example"}), fs.ErrNotExist)
+	wants(t, "an address for who was removed", o.AddAddress(t.Context(), By{}, a.ID, Address{Address: "x@diwan.example"}), fs.ErrNotExist)
 	heir := o.add(layla, 0) // an office's address goes to who comes next
 	if heir.SignIn != "layla2" {
 		t.Errorf("the heir signs in as %q", heir.SignIn)

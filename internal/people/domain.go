@@ -6,20 +6,24 @@ import (
 	"fmt"
 	"io/fs"
 
+	"sijill"
 	"sijill/internal/db"
 )
 
 // AddDomain makes a domain one of the office's. Adding it again changes nothing.
 // A malformed one is ErrInvalid.
-func (p *People) AddDomain(ctx context.Context, name string) error {
+func (p *People) AddDomain(ctx context.Context, by By, name string) error {
 	domain, err := domainLabels(name)
 	if err != nil {
 		return fmt.Errorf("adding a domain: %w", err)
 	}
 	err = p.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("INSERT INTO domain (name, catch_domain, catch_local, created) VALUES (?, '', '', ?) ON CONFLICT DO NOTHING",
+		n, err := tx.Exec("INSERT INTO domain (name, catch_domain, catch_local, created) VALUES (?, '', '', ?) ON CONFLICT DO NOTHING",
 			domain, p.now().UnixMicro())
-		return err
+		if err != nil || n == 0 {
+			return err
+		}
+		return p.owe(tx, ofDomain(by, "domain", "added", domain))
 	})
 	if err != nil {
 		return fmt.Errorf("adding a domain: %w", err)
@@ -27,15 +31,22 @@ func (p *People) AddDomain(ctx context.Context, name string) error {
 	return nil
 }
 
+// ofDomain is the event of a change of a domain.
+func ofDomain(by By, what, did, domain string) Event {
+	e := Event{Kind: sijill.Config, Actor: by.Account, Fields: Fields{What: what, Did: did}, Detail: by.detail("")}
+	e.Detail.Domain = domain
+	return e
+}
+
 // ErrInUse is returned when a domain that still has addresses would be removed.
 var ErrInUse = errors.New("it is still in use")
 
 // RemoveDomain makes a domain foreign. It returns ErrForeign when it is that
 // already, and ErrInUse while anybody has an address in it.
-func (p *People) RemoveDomain(ctx context.Context, name string) error {
+func (p *People) RemoveDomain(ctx context.Context, by By, name string) error {
 	domain, err := domainLabels(name)
 	if err == nil {
-		err = p.db.Write(ctx, func(tx *db.Tx) error { return removeDomain(tx, domain) })
+		err = p.db.Write(ctx, func(tx *db.Tx) error { return p.removeDomain(tx, by, domain) })
 	}
 	if err != nil {
 		return fmt.Errorf("removing a domain: %w", err)
@@ -43,7 +54,7 @@ func (p *People) RemoveDomain(ctx context.Context, name string) error {
 	return nil
 }
 
-func removeDomain(tx *db.Tx, domain string) error {
+func (p *People) removeDomain(tx *db.Tx, by By, domain string) error {
 	if err := ours(tx, domain); err != nil {
 		return err
 	}
@@ -54,7 +65,10 @@ func removeDomain(tx *db.Tx, domain string) error {
 	if n > 0 {
 		return ErrInUse
 	}
-	return change(tx, "DELETE FROM domain WHERE name = ?", domain)
+	if err := change(tx, "DELETE FROM domain WHERE name = ?", domain); err != nil {
+		return err
+	}
+	return p.owe(tx, ofDomain(by, "domain", "removed", domain))
 }
 
 // Domains lists the office's domains as A-labels, in order.
@@ -75,15 +89,15 @@ func (p *People) Domains(ctx context.Context) ([]string, error) {
 // SetCatchAll says to which address mail goes that comes to a domain of the
 // office and to no address in it; "" for none. It returns ErrForeign when the
 // domain isn't ours, and fs.ErrNotExist when nobody has the address.
-func (p *People) SetCatchAll(ctx context.Context, domain, address string) error {
-	err := p.setCatchAll(ctx, domain, address)
+func (p *People) SetCatchAll(ctx context.Context, by By, domain, address string) error {
+	err := p.setCatchAll(ctx, by, domain, address)
 	if err != nil {
 		return fmt.Errorf("setting a catch-all: %w", err)
 	}
 	return nil
 }
 
-func (p *People) setCatchAll(ctx context.Context, name, address string) error {
+func (p *People) setCatchAll(ctx context.Context, by By, name, address string) error {
 	domain, err := domainLabels(name)
 	if err != nil {
 		return ErrForeign
@@ -95,15 +109,34 @@ func (p *People) setCatchAll(ctx context.Context, name, address string) error {
 		}
 	}
 	return p.db.Write(ctx, func(tx *db.Tx) error {
-		if err := ours(tx, domain); err != nil {
+		var wasLocal, wasAt string
+		err := tx.One("SELECT catch_local, catch_domain FROM domain WHERE name = ?", []any{domain}, &wasLocal, &wasAt)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = ErrForeign
+		}
+		if err != nil {
 			return err
 		}
-		if address != "" {
-			if _, err := find(tx, local, at); err != nil {
-				return err
-			}
+		e := ofDomain(by, "catch-all", "changed", domain)
+		about, aboutAt := local, at
+		if address == "" {
+			e.Fields.Did, about, aboutAt = "removed", wasLocal, wasAt
 		}
-		return change(tx, "UPDATE domain SET catch_domain = ?, catch_local = ? WHERE name = ?", at, local, domain)
+		if wasLocal == local && wasAt == at {
+			return nil
+		}
+		has, err := find(tx, about, aboutAt)
+		if err != nil {
+			return err
+		}
+		if err := change(tx, "UPDATE domain SET catch_domain = ?, catch_local = ? WHERE name = ?", at, local, domain); err != nil {
+			return err
+		}
+		e.Account, e.Detail.Address = has.account, has.Address.Address
+		if has.Class == Personal {
+			e.Fields.Class = Personal
+		}
+		return p.owe(tx, e)
 	})
 }
 

@@ -49,11 +49,11 @@ func agentForm(s string) string {
 
 // Event is something that the register must tell: a sign-in at the web, the
 // first use of an app password in a day from a network, a burst of failures, a
-// change of a credential.
+// change of a credential, of roles, of an address or a domain.
 type Event struct {
 	ID      int64
 	Time    time.Time
-	Kind    sijill.Kind // sijill.Login or sijill.Key
+	Kind    sijill.Kind // sijill.Login, sijill.Key, sijill.Grant or sijill.Config
 	Account int64       // whom it is about; 0 for nobody in particular
 	Actor   int64       // the account that did it; 0 for nobody who is signed in
 	Fields  Fields      // for everyone who reads the register
@@ -64,12 +64,18 @@ type Event struct {
 type Fields struct {
 	// What happened, or what was changed: "signed-in", "stepped-up", "burst", "spray",
 	// "account", "sign-in-name", "password", "totp", "passkey", "app-password",
-	// "recovery", "session", "roots".
+	// "recovery", "session", "roots", "signing-keys"; "roles"; "address", "domain",
+	// "catch-all".
 	What string `json:"what"`
-	Did  string `json:"did,omitempty"`   // "made", "changed", "reset", "removed", "suspended", "restored", "refused"
+	Did  string `json:"did,omitempty"`   // "made", "added", "changed", "reset", "removed", "suspended", "restored", "refused"
 	Door string `json:"door,omitempty"`  // "web", "imap", "submission"
 	By   string `json:"by,omitempty"`    // "password", "password+totp", "passkey", "recovery", "app-password"
 	See  string `json:"scope,omitempty"` // "office", "personal", "both"
+
+	Given []string `json:"given,omitempty"` // roles, as Role.String names them
+	Taken []string `json:"taken,omitempty"`
+	Class Class    `json:"class,omitempty"` // of an address: Personal; office addresses leave it out
+	Alias bool     `json:"alias,omitempty"` // the address takes mail and isn't offered to write from
 
 	Failures int64 `json:"failures,omitempty"` // of a burst: so far
 	Names    int64 `json:"names,omitempty"`    // of a spray: how many were tried
@@ -78,11 +84,13 @@ type Fields struct {
 }
 
 // Detail is what only the person concerned and those who may open their office
-// mail can read of an event.
+// mail can read of an event; of one about a personal address, the person alone.
 type Detail struct {
 	Network string `json:"network,omitempty"` // a /24 or /64
 	Agent   string `json:"agent,omitempty"`
 	Label   string `json:"label,omitempty"` // of the credential
+	Address string `json:"address,omitempty"`
+	Domain  string `json:"domain,omitempty"`
 }
 
 // owe writes an event down in the transaction of what happened.
@@ -99,6 +107,14 @@ func (p *People) owe(tx *db.Tx, e Event) error {
 	_, err = tx.Exec("INSERT INTO event (at, kind, account, actor, fields, detail, process, claimed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		now, string(e.Kind), e.Account, e.Actor, string(fields), string(detail), p.process, now)
 	return err
+}
+
+// OweKeys writes down, in the transaction of the change, that a domain's signing
+// keys were made, changed or removed.
+func (p *People) OweKeys(tx *db.Tx, by By, domain, did string) error {
+	e := ofDomain(by, "signing-keys", did, domain)
+	e.Kind = sijill.Key
+	return p.owe(tx, e)
 }
 
 // Note writes down an event that happened elsewhere, with where it was done from.

@@ -68,14 +68,15 @@ var roleNames = []string{"owner", "administrator", "records-officer"}
 func (r Role) Has(want Role) bool { return r&want == want }
 
 // String names the roles, separated by commas, as ParseRole reads them.
-func (r Role) String() string {
-	var names []string
+func (r Role) String() string { return strings.Join(r.names(), ",") }
+
+func (r Role) names() (names []string) {
 	for i, name := range roleNames {
 		if r.Has(1 << i) {
 			names = append(names, name)
 		}
 	}
-	return strings.Join(names, ",")
+	return names
 }
 
 // ParseRole reads names of roles separated by commas. The empty string is the
@@ -272,13 +273,26 @@ func (p *People) AddWith(ctx context.Context, by By, a Account, n *NewPassword) 
 		if err := p.insert(tx, &a, local, domain, n.hash); err != nil {
 			return err
 		}
-		return p.owe(tx, Event{Kind: sijill.Key, Account: a.ID, Actor: by.Account,
-			Fields: Fields{What: "account", Did: "made"}, Detail: by.detail("")})
+		return p.made(tx, by, &a)
 	})
 	if err != nil {
 		return Account{}, fmt.Errorf("adding an account: %w", err)
 	}
 	return a, nil
+}
+
+// made owes what the register is told of a new account; of its roles where it has
+// others than everybody.
+func (p *People) made(tx *db.Tx, by By, a *Account) error {
+	e := Event{Kind: sijill.Key, Account: a.ID, Actor: by.Account, Fields: Fields{What: "account", Did: "made"}, Detail: by.detail("")}
+	if a.Class != Personal { // The entry is the office's.
+		e.Detail.Address = a.Address
+	}
+	err := p.owe(tx, e)
+	if err != nil || a.Role&^RoleOwner == 0 {
+		return err
+	}
+	return p.owe(tx, ofRoles(by, a.ID, a.Role, 0))
 }
 
 func (p *People) insert(tx *db.Tx, a *Account, local, domain, hash string) error {

@@ -29,7 +29,7 @@ func newFuzzOffice(t testing.TB) *office {
 	o := &office{t: t, clock: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), path: filepath.Join(t.TempDir(), "office.db")}
 	o.open()
 	for _, domain := range []string{"diwan.example", "ديوان.example"} {
-		o.must(o.AddDomain(t.Context(), domain))
+		o.must(o.AddDomain(t.Context(), By{}, domain))
 	}
 	return o
 }
@@ -243,10 +243,10 @@ func TestPostmaster(t *testing.T) {
 
 func TestDomains(t *testing.T) {
 	o := newOffice(t)
-	o.must(o.AddDomain(t.Context(), "DIWAN.example."))
+	o.must(o.AddDomain(t.Context(), By{}, "DIWAN.example."))
 	o.label(0) // still two
 	for _, bad := range []string{"", ".", "a b", "a..b", "a..", "-x.example", "x_y.example", "[::1]", strings.Repeat("x", 300)} {
-		wants(t, bad, o.AddDomain(t.Context(), bad), ErrInvalid)
+		wants(t, bad, o.AddDomain(t.Context(), By{}, bad), ErrInvalid)
 	}
 }
 
@@ -254,11 +254,11 @@ func TestRoles(t *testing.T) {
 	o := newOffice(t)
 	a := o.add("layla@diwan.example", RoleOwner)
 	b := o.add("omar@diwan.example", 0)
-	wants(t, "last owner", o.SetRole(t.Context(), a.ID, RoleAdministrator), ErrLastOwner)
-	wants(t, "unknown role", o.SetRole(t.Context(), a.ID, 128), ErrInvalid)
-	wants(t, "no such account", o.SetRole(t.Context(), 99, RoleOwner), fs.ErrNotExist)
-	o.must(o.SetRole(t.Context(), b.ID, RoleOwner|RoleRecordsOfficer))
-	o.must(o.SetRole(t.Context(), a.ID, 0))
+	wants(t, "last owner", o.SetRole(t.Context(), By{}, a.ID, RoleAdministrator), ErrLastOwner)
+	wants(t, "unknown role", o.SetRole(t.Context(), By{}, a.ID, 128), ErrInvalid)
+	wants(t, "no such account", o.SetRole(t.Context(), By{}, 99, RoleOwner), fs.ErrNotExist)
+	o.must(o.SetRole(t.Context(), By{}, b.ID, RoleOwner|RoleRecordsOfficer))
+	o.must(o.SetRole(t.Context(), By{}, a.ID, 0))
 	a, err := o.Get(t.Context(), a.ID)
 	o.must(err)
 	b, err = o.Get(t.Context(), b.ID)

@@ -3,6 +3,7 @@ package people
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestSprayIsNoticed(t *testing.T) {
 	list, err := o.Owed(t.Context(), false)
 	o.must(err)
 	last := list[len(list)-1]
-	if last.Kind != sijill.Login || last.Fields != (Fields{What: "spray", Door: "web", Names: 12, Networks: 12, Hours: 24}) || last.Detail != (Detail{}) {
+	if last.Kind != sijill.Login || !reflect.DeepEqual(last.Fields, Fields{What: "spray", Door: "web", Names: 12, Networks: 12, Hours: 24}) || last.Detail != (Detail{}) {
 		t.Errorf("event %+v", last)
 	}
 	// While it goes on, strangers have fewer tries.

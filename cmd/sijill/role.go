@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"sijill/internal/people"
+	"sijill/internal/vault"
+)
+
+// UserRoleCmd shows and changes the roles of an account.
+type UserRoleCmd struct {
+	Address string   `arg:"" help:"An address of the account."`
+	Give    []string `help:"owner, administrator or records-officer; may be given again." placeholder:"ROLE"`
+	Take    []string `help:"A role to take; may be given again." placeholder:"ROLE"`
+}
+
+// Run implements the command.
+func (c *UserRoleCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	give, err := rolesNamed("--give", c.Give)
+	if err != nil {
+		return err
+	}
+	take, err := rolesNamed("--take", c.Take)
+	if err != nil {
+		return err
+	}
+	if give&take != 0 {
+		return errors.New("the same role can't be given and taken")
+	}
+	return with(ctx, g, out, func(o *office) error {
+		a, err := o.account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		role := a.Role&^take | give
+		if err := o.commandRoles(ctx, a, role); err != nil {
+			return err
+		}
+		if g.JSON {
+			return json.NewEncoder(out).Encode(map[string]any{"account": a.Address, "role": role.String()})
+		}
+		if role == 0 {
+			fmt.Fprintf(out, "%s has no role.\n", a.Name)
+		} else {
+			fmt.Fprintf(out, "%s: %s\n", a.Name, role)
+		}
+		if give.Has(people.RoleRecordsOfficer) {
+			fmt.Fprint(out, officerNext)
+		}
+		return nil
+	})
+}
+
+// commandRoles sets roles without anybody's keys. The role of a records officer
+// can be taken with its key so, and be given without.
+func (o *office) commandRoles(ctx context.Context, a people.Account, role people.Role) error {
+	if !role.Has(people.RoleRecordsOfficer) {
+		if err := o.dismiss(ctx, "sijill", a.ID); err != nil {
+			return lastOfficer(err)
+		}
+	}
+	return lastOwner(o.access.SetRole(ctx, people.By{}, a.ID, role))
+}
+
+// lastOfficer gives advice about the last records officer.
+func lastOfficer(err error) error {
+	if errors.Is(err, vault.ErrLastOfficer) {
+		return errors.New("nobody would be left who can open the office's old mail: an officer lets in another first, on the page Accounts")
+	}
+	return err
+}
+
+// rolesNamed reads the roles of an option.
+func rolesNamed(option string, names []string) (set people.Role, err error) {
+	for _, name := range names {
+		r, err := people.ParseRole(name)
+		if err != nil || r == 0 {
+			return 0, fmt.Errorf("%s %s: there are owner, administrator and records-officer", option, name)
+		}
+		set |= r
+	}
+	return set, nil
+}
