@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"sijill/internal/outbox"
 )
 
 // configName is the settings file in the data directory.
@@ -171,6 +174,54 @@ type DeliveryConfig struct {
 	Roots string `toml:"roots,omitempty"`
 	// STS is the MTA-STS policy that is published: "testing" or "enforce".
 	STS string `toml:"mta_sts,omitempty"`
+
+	// FirstRetry is the pause after the first failure, from a minute to a day; 5
+	// minutes unless set. It doubles with every further one.
+	FirstRetry span `toml:"first_retry,omitzero"`
+	// LongestPause is what pauses grow to, FirstRetry at least and a day at most;
+	// 4 hours unless set.
+	LongestPause span `toml:"longest_pause,omitzero"`
+	// Lifetime is for how long a letter is tried before it comes back, from an
+	// hour to 30 days; 5 days unless set (RFC 5321, section 4.5.4.1, wants 4 to 5).
+	Lifetime span `toml:"lifetime,omitzero"`
+	// DelayNotice is after how long the sender is told that a letter is late, from
+	// 5 minutes to Lifetime, which means never; 4 hours unless set.
+	DelayNotice span `toml:"delay_notice,omitzero"`
+}
+
+// The bounds of the schedule.
+const (
+	leastRetry, mostPause       = span(time.Minute), span(24 * time.Hour)
+	leastLifetime, mostLifetime = span(time.Hour), span(30 * 24 * time.Hour)
+	leastDelay                  = span(5 * time.Minute)
+)
+
+// schedule says when attempts are repeated, with defaults that fit what is set.
+func (c DeliveryConfig) schedule() (outbox.Schedule, error) {
+	if c.FirstRetry == 0 {
+		c.FirstRetry = span(5 * time.Minute)
+	}
+	if c.LongestPause == 0 {
+		c.LongestPause = max(span(4*time.Hour), c.FirstRetry)
+	}
+	if c.Lifetime == 0 {
+		c.Lifetime = span(5 * 24 * time.Hour)
+	}
+	if c.DelayNotice == 0 {
+		c.DelayNotice = min(span(4*time.Hour), c.Lifetime)
+	}
+	for _, err := range []error{
+		c.FirstRetry.within("first_retry", leastRetry, mostPause),
+		c.LongestPause.within("longest_pause", max(leastRetry, c.FirstRetry), mostPause),
+		c.Lifetime.within("lifetime", leastLifetime, mostLifetime),
+		c.DelayNotice.within("delay_notice", leastDelay, c.Lifetime),
+	} {
+		if err != nil {
+			return outbox.Schedule{}, err
+		}
+	}
+	return outbox.Schedule{First: time.Duration(c.FirstRetry), Longest: time.Duration(c.LongestPause),
+		Lifetime: time.Duration(c.Lifetime), Delay: time.Duration(c.DelayNotice)}, nil
 }
 
 // WallConfig says what is the office's business.
@@ -251,6 +302,9 @@ func (c Config) check(path string) error {
 	}
 	if s := c.Delivery.STS; s != "" && s != "testing" && s != "enforce" {
 		return fmt.Errorf("reading %s: mta_sts is testing or enforce, not %q", path, s)
+	}
+	if _, err := c.Delivery.schedule(); err != nil {
+		return fmt.Errorf("reading %s: under [delivery] %w", path, err)
 	}
 	if c.Keep.HotDays < 0 {
 		return fmt.Errorf("reading %s: hot_days can't be negative", path)

@@ -247,6 +247,9 @@ func (o *office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 		}
 	}
 	var err error
+	if opts.Schedule, err = c.schedule(); err != nil {
+		return nil, err
+	}
 	if opts.Roots, err = rootsOf(c.Roots); err != nil {
 		return nil, err
 	}
