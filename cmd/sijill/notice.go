@@ -41,31 +41,89 @@ func (o *office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]
 	})
 }
 
-// noticeText is what a notice says, by language. Numbers and dates stand in no
-// sentence that they could bend.
+// noticeText is what a notice says, by language.
 var noticeText = map[string]notices{
-	"en": {"Older mail in this folder opens on the web", `Messages in this folder that mail programs don't show: %s
-Counted on: %s
-
-They are older than %s days and closed. Nothing is lost: they are where they were, and open on the web with a passkey or your recovery code:
-
-%s
-
-If your program had copies of them, it may have removed these, or will. The server wrote this message and keeps it here; it can't be answered, moved or deleted, and goes when nothing in this folder is closed any more.`},
-	"ar": {"البريد الأقدم في هذا المجلد يُفتح على الويب", `عدد رسائل هذا المجلد التي لا تعرضها برامج البريد: %s
-حُسبت في: %s
-
-مضى عليها أكثر مما يبقى مفتوحًا (بالأيام: %s)، فهي مغلقة. لم يضع منها شيء: هي في مكانها، وتُفتح على الويب بمفتاح مرور أو برمز الاستعادة:
-
-%s
-
-إن كانت لدى برنامجك نسخ منها فقد يكون أزالها أو سيزيلها. كتب الخادم هذه الرسالة وهو يبقيها هنا: لا يُرد عليها ولا تُنقل ولا تُحذف، وتزول حين لا يبقى في هذا المجلد شيء مغلق.`},
+	"en": {subject: "Older mail in this folder opens on the web", form: englishForm,
+		count: map[form]string{
+			formOne:   "In this folder one message is older than {days} and closed: mail programs don't show it (counted on {day}).\n\nNothing is lost: it is where it was, and opens on the web with a passkey or your recovery code:",
+			formOther: "In this folder {things} are older than {days} and closed: mail programs don't show them (counted on {day}).\n\nNothing is lost: they are where they were, and open on the web with a passkey or your recovery code:",
+		},
+		things: map[form]string{formOther: "{n} messages"},
+		days:   map[form]string{formOne: "one day", formOther: "{n} days"},
+		end: map[form]string{
+			formOne:   "If your program had a copy of it, it may have removed that, or will.",
+			formOther: "If your program had copies of them, it may have removed these, or will.",
+		},
+		about: "The server wrote this message and keeps it here; it can't be answered, moved or deleted, and goes when nothing in this folder is closed any more."},
+	"ar": {subject: "البريد الأقدم في هذا المجلد يُفتح على الويب", form: arabicForm,
+		count: map[form]string{
+			formOne:   "في هذا المجلد رسالة واحدة مضى عليها أكثر من {days} فأُغلقت، ولا تعرضها برامج البريد (حُسبت في \u2066{day}\u2069).\n\nلم يضع شيء: هي في مكانها، وتُفتح على الويب بمفتاح مرور أو برمز الاستعادة:",
+			formTwo:   "في هذا المجلد رسالتان مضى عليهما أكثر من {days} فأُغلقتا، ولا تعرضهما برامج البريد (حُسبتا في \u2066{day}\u2069).\n\nلم يضع شيء: هما في مكانهما، وتُفتحان على الويب بمفتاح مرور أو برمز الاستعادة:",
+			formOther: "في هذا المجلد {things} مضى عليها أكثر من {days} فأُغلقت، ولا تعرضها برامج البريد (حُسبت في \u2066{day}\u2069).\n\nلم يضع شيء: هي في مكانها، وتُفتح على الويب بمفتاح مرور أو برمز الاستعادة:",
+		},
+		things: map[form]string{formFew: "{n} رسائل", formMany: "{n} رسالةً", formOther: "{n} رسالة"},
+		days:   map[form]string{formOne: "يوم واحد", formTwo: "يومين", formFew: "{n} أيام", formMany: "{n} يومًا", formOther: "{n} يوم"},
+		end: map[form]string{
+			formOne:   "إن كانت لدى برنامجك نسخة منها فقد يكون أزالها أو سيزيلها.",
+			formTwo:   "إن كانت لدى برنامجك نسختان منهما فقد يكون أزالهما أو سيزيلهما.",
+			formOther: "إن كانت لدى برنامجك نسخ منها فقد يكون أزالها أو سيزيلها.",
+		},
+		about: "كتب الخادم هذه الرسالة وهو يبقيها هنا: لا يُرد عليها ولا تُنقل ولا تُحذف، وتزول حين لا يبقى في هذا المجلد شيء مغلق."},
 }
 
-type notices struct{ subject, body string }
+// form is how a language counts (the plural categories of Unicode's CLDR).
+type form int
+
+const (
+	formOne form = iota
+	formTwo
+	formFew
+	formMany
+	formOther
+)
+
+func englishForm(n int64) form {
+	if n == 1 {
+		return formOne
+	}
+	return formOther
+}
+
+func arabicForm(n int64) form {
+	switch h := n % 100; {
+	case n == 1:
+		return formOne
+	case n == 2:
+		return formTwo
+	case 3 <= h && h <= 10:
+		return formFew
+	case 11 <= h:
+		return formMany
+	}
+	return formOther
+}
+
+// notices is what is said in one language, by the form of what is counted; formOther
+// stands for forms that have nothing of their own.
+type notices struct {
+	subject                  string
+	form                     func(int64) form
+	count, things, days, end map[form]string
+	about                    string
+}
+
+// of is the phrase for a number, with the number in it.
+func (n notices) of(phrases map[form]string, number int64) string {
+	s, ok := phrases[n.form(number)]
+	if !ok {
+		s = phrases[formOther]
+	}
+	return strings.ReplaceAll(s, "{n}", strconv.FormatInt(number, 10))
+}
 
 func (n notices) text(count int64, day string, days int, where string) string {
-	return fmt.Sprintf(n.body, strconv.FormatInt(count, 10), day, strconv.Itoa(days), where)
+	said := strings.NewReplacer("{things}", n.of(n.things, count), "{days}", n.of(n.days, int64(days)), "{day}", day).Replace(n.of(n.count, count))
+	return said + "\n\n" + where + "\n\n" + n.of(n.end, count) + " " + n.about
 }
 
 // noticed puts the summaries of notices, which have numbers below 0, beside those

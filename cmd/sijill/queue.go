@@ -54,8 +54,9 @@ func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-// queueOp runs fn on one item of the queue, with advice when it isn't there.
-func queueOp(ctx context.Context, g *Globals, out Out, fn func(*outbox.Outbox) error) error {
+// queueOp runs fn on one item of the queue and says what is done then, with advice
+// when it isn't there.
+func queueOp(ctx context.Context, g *Globals, out Out, done string, fn func(*outbox.Outbox) error) error {
 	return with(ctx, g, out, func(o *office) error {
 		err := fn(o.outbox)
 		switch {
@@ -63,7 +64,10 @@ func queueOp(ctx context.Context, g *Globals, out Out, fn func(*outbox.Outbox) e
 			return errors.New("nothing of that number waits; \"sijill queue\" lists what does")
 		case errors.Is(err, outbox.ErrBusy):
 			return errors.New("it is being delivered right now: look again in a minute")
+		case err != nil:
+			return err
 		}
+		_, err = fmt.Fprintln(out, done)
 		return err
 	})
 }
@@ -76,7 +80,7 @@ type QueueHoldCmd struct {
 
 // Run implements the command.
 func (c *QueueHoldCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Hold(ctx, c.ID, "administrator", c.Reason) })
+	return queueOp(ctx, g, out, "It stays in the queue until \"sijill queue release\" or \"sijill queue drop\".", func(q *outbox.Outbox) error { return q.Hold(ctx, c.ID, "administrator", c.Reason) })
 }
 
 // QueueReleaseCmd releases a recipient.
@@ -86,7 +90,7 @@ type QueueReleaseCmd struct {
 
 // Run implements the command.
 func (c *QueueReleaseCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Release(ctx, c.ID) })
+	return queueOp(ctx, g, out, "The running server tries it within seconds.", func(q *outbox.Outbox) error { return q.Release(ctx, c.ID) })
 }
 
 // QueueRetryCmd tries a recipient now.
@@ -96,7 +100,7 @@ type QueueRetryCmd struct {
 
 // Run implements the command.
 func (c *QueueRetryCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Retry(ctx, c.ID) })
+	return queueOp(ctx, g, out, "The running server tries it within seconds.", func(q *outbox.Outbox) error { return q.Retry(ctx, c.ID) })
 }
 
 // QueueDropCmd gives a recipient up.
@@ -107,5 +111,5 @@ type QueueDropCmd struct {
 
 // Run implements the command.
 func (c *QueueDropCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return queueOp(ctx, g, out, func(q *outbox.Outbox) error { return q.Drop(ctx, c.ID, "administrator", c.Reason) })
+	return queueOp(ctx, g, out, "It is given up; its sender gets a notice with the reason.", func(q *outbox.Outbox) error { return q.Drop(ctx, c.ID, "administrator", c.Reason) })
 }

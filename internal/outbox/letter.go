@@ -164,9 +164,9 @@ func (p *Parcel) Enqueue(tx *db.Tx, entry int64) error {
 			return fmt.Errorf("queueing a letter: %w", err)
 		}
 	}
-	_, err := tx.Exec(`INSERT INTO outbox_letter (entry, account, class, sender, language, ret, envid, flags, hops, size, start, key)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entry, l.Account, string(l.Class), l.From, l.Language, l.Ret, l.EnvID,
-		int64(p.flags), p.hops, size, micro(start), wrapKey(p.o.opts.Key, p.key, entry))
+	_, err := tx.Exec(`INSERT INTO outbox_letter (entry, account, class, sender, language, ret, envid, flags, hops, sent_to, size, start, key)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, entry, l.Account, string(l.Class), l.From, l.Language, l.Ret, l.EnvID,
+		int64(p.flags), p.hops, len(l.To), size, micro(start), wrapKey(p.o.opts.Key, p.key, entry))
 	if err != nil {
 		return fmt.Errorf("queueing a letter: %w", err)
 	}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestBounce(t *testing.T) {
 	if refs := strings.Join(m.References(), " "); refs != "first@diwan.example ledger@diwan.example" || m.InReplyTo()[0] != "ledger@diwan.example" {
 		t.Errorf("references %q", refs)
 	}
-	wants(t, "text", plain, "could not be delivered", "a@abroad.example\r\n", "no such mailbox", "The server mx.abroad.example answered: 550 5.1.1 <a@abroad.example>: no such user", "Subject: The ledger")
+	wants(t, "text", plain, "could not be delivered to the following address.", "a@abroad.example\r\n", "no such mailbox", "The server mx.abroad.example answered: 550 5.1.1 <a@abroad.example>: no such user", "Subject: The ledger")
 	wants(t, "HTML", html, `<html lang="en" dir="ltr">`, "&lt;a@abroad.example&gt;")
 	wants(t, "status", status, "Reporting-MTA: dns; mx.diwan.example\r\n", "Original-Envelope-Id: env\r\n", "\r\n\r\nOriginal-Recipient: rfc822;first@diwan.example\r\n",
 		"Final-Recipient: rfc822;a@abroad.example\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.abroad.example\r\nDiagnostic-Code: smtp; 550 5.1.1")
@@ -99,7 +100,7 @@ func TestBounceInArabic(t *testing.T) {
 	if m.Subject() != "لم تُسلَّم: السجل" || m.From()[0].Name != "تسليم البريد" {
 		t.Errorf("%q from %q", m.Subject(), m.From()[0].Name)
 	}
-	wants(t, "text", plain, "تعذّر تسليم رسالتك", "\u2066هند@abroad.example\u2069", "\u2066b@abroad.example\u2069", "الصندوق ممتلئ.", "الموضوع: السجل", "\u2066552 5.2.2 الصندوق ممتلئ\u2069")
+	wants(t, "text", plain, "تعذّر تسليم رسالتك", "\u2066هند@abroad.example\u2069", "العنوانين الآتيين", "\u2066b@abroad.example\u2069", "الصندوق ممتلئ.", "الموضوع: \u2068السجل\u2069", "\u2066552 5.2.2 الصندوق ممتلئ\u2069")
 	wants(t, "HTML", html, `<html lang="ar" dir="rtl">`, `<bdi dir="ltr">b@abroad.example</bdi>`)
 	wants(t, "status", status, "Final-Recipient: utf-8;هند@abroad.example\r\n", "Final-Recipient: rfc822;b@abroad.example\r\n")
 	if m.Root.Children[1].MediaType() != "message/global-delivery-status" || m.Root.Children[2].MediaType() != "message/rfc822" {
@@ -110,13 +111,49 @@ func TestBounceInArabic(t *testing.T) {
 	}
 }
 
+// A notice about one address speaks of one, about two of two; and of others only
+// where there are some.
+func TestNoticeCounts(t *testing.T) {
+	for _, test := range []struct {
+		language      string
+		failed, total int
+		has           []string
+		not           string
+	}{
+		{"en", 1, 1, []string{"to the following address. "}, "This notice"},
+		{"en", 2, 2, []string{"to the following addresses. "}, "This notice"},
+		{"en", 1, 2, []string{"to the following address. ", "about this address alone. You get one about the other address only"}, "addresses"},
+		{"en", 3, 7, []string{"about these addresses alone. You get one about the other addresses only"}, "two"},
+		{"ar", 1, 1, []string{"إلى العنوان الآتي،"}, "الإشعار"},
+		{"ar", 2, 3, []string{"إلى العنوانين الآتيين،", "هذين العنوانين وحدهما. أما العنوان الآخر"}, "العناوين"},
+		{"ar", 1, 3, []string{"إلى العنوان الآتي،", "هذا العنوان وحده. أما العنوانان الآخران فلن يصلك إشعار بشأنهما"}, "العناوين"},
+		{"ar", 3, 14, []string{"إلى العناوين الآتية،", "هذه العناوين وحدها. أما سائر العناوين"}, "العنوان "},
+		{"ar", 12, 12, []string{"إلى العناوين الآتية،"}, "الإشعار"},
+	} {
+		n := &notice{hostname: "mx.diwan.example", action: actionFailed, letter: &letter{sender: "hind@diwan.example", language: test.language, sentTo: test.total}}
+		for range test.failed {
+			n.list = append(n.list, &recipient{address: "هند@abroad.example", status: "5.1.1"})
+		}
+		_, plain, html, _, _ := parts(t, Delivery{Message: n.compose()})
+		for what, text := range map[string]string{"text": plain, "HTML": html} {
+			if wants(t, what, text, test.has...); strings.Contains(text, test.not) {
+				t.Errorf("%s, %d of %d: the %s has %q:\n%s", test.language, test.failed, test.total, what, test.not, text)
+			}
+		}
+		wants(t, "text", plain, "\u2066هند@abroad.example\u2069\r\n")
+	}
+}
+
 // Every language explains everything, and every reason is there in both.
 func TestWords(t *testing.T) {
 	for _, w := range []*words{&english, &arabic} {
 		for _, a := range []action{actionFailed, actionDelayed, actionDelivered, actionRelayed} {
-			if w.subject[a] == "" || w.intro[a] == "" {
+			if w.subject[a] == "" || w.intro[a].of(1) == "" || w.intro[a].of(2) == "" || w.intro[a].of(3) == "" {
 				t.Errorf("%s: %s is missing", w.name, a)
 			}
+		}
+		if slices.Contains(w.alone[:], "") || slices.Contains(w.others[:], "") {
+			t.Errorf("%s: what is said of others is missing", w.name)
 		}
 		if len(w.reasons) != len(english.reasons) {
 			t.Fatalf("%s: %d reasons", w.name, len(w.reasons))
@@ -167,6 +204,47 @@ func TestDelayAndExpiry(t *testing.T) {
 	if n := len(f.arrived()); n != 2 {
 		t.Errorf("%d notices", n)
 	}
+}
+
+// What the schedule says holds: of an hour's lifetime the sender is told after half
+// of it, and at its end that it was in vain.
+func TestSchedule(t *testing.T) {
+	f := newOffice(t, func(o *Options) {
+		o.Schedule = Schedule{First: 2 * time.Minute, Longest: 10 * time.Minute, Lifetime: time.Hour, Delay: 30 * time.Minute}
+		o.Jitter = func(time.Duration) time.Duration { return 0 }
+	})
+	f.dns.set("abroad.example", errors.New("SERVFAIL"))
+	sent := f.send(letterTo("a@abroad.example"))
+	began := f.now()
+	f.run()
+	f.ends(sent, 1)
+	for range 63 {
+		f.pass(time.Minute)
+		f.quiet()
+	}
+	// At once, after 2, 6, 14, 24 minutes, at 30 for the notice, then every 10; each a
+	// step late at most.
+	list := f.ends(sent, 2)
+	if n := list[1].Attempts; statuses(list) != "deferred expired" || n < 8 || n > 9 {
+		t.Errorf("%s after %d attempts", statuses(list), n)
+	}
+	for i, want := range []struct {
+		subject, status string
+		after           time.Duration
+	}{{"Delayed", "Action: delayed\r\n", 30 * time.Minute}, {"Not delivered", "Action: failed\r\nStatus: 5.4.3\r\n", time.Hour}} {
+		m, _, _, status, _ := parts(t, f.notice(i+1))
+		if m.Subject() != want.subject+": The ledger" {
+			t.Error(m.Subject())
+		}
+		wants(t, "status", status, want.status)
+		_, text, _ := strings.Cut(status, "Last-Attempt-Date: ")
+		text, _, _ = strings.Cut(text, "\r\n")
+		at, err := time.Parse(time.RFC1123Z, text)
+		if late := at.Sub(began) - want.after; err != nil || late < -time.Second || late > 2*time.Minute {
+			t.Errorf("%s after %v, %v", want.subject, at.Sub(began), err)
+		}
+	}
+	f.empty()
 }
 
 // NOTIFY is obeyed, and a notice gets none.

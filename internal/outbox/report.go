@@ -10,6 +10,7 @@ import (
 	"mime/quotedprintable"
 	"strings"
 	"time"
+	"unicode"
 
 	"sijill/internal/message"
 )
@@ -125,12 +126,35 @@ func (n *notice) text(boundary, kind, text string) {
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // isolate keeps what is written from left to right, whole, within a line of the
-// other direction (Unicode Bidirectional Algorithm, LRI and PDI).
+// other direction, or with letters of it (Unicode Bidirectional Algorithm, LRI and
+// PDI).
 func (n *notice) isolate(s string) string {
-	if n.words.dir == "rtl" {
+	if n.words.dir == "rtl" || strings.ContainsFunc(s, fromRight) {
 		return "\u2066" + s + "\u2069"
 	}
 	return s
+}
+
+// free keeps a text of whichever direction whole within a line (FSI and PDI).
+func (n *notice) free(s string) string {
+	if n.words.dir == "rtl" || strings.ContainsFunc(s, fromRight) {
+		return "\u2068" + s + "\u2069"
+	}
+	return s
+}
+
+// fromRight tells letters of scripts that are written from right to left.
+func fromRight(r rune) bool {
+	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+}
+
+// outro says, below those that failed, what becomes of the others.
+func (n *notice) outro() string {
+	others := n.letter.sentTo - len(n.list)
+	if n.action != actionFailed || others <= 0 {
+		return ""
+	}
+	return n.words.alone.of(len(n.list)) + " " + n.words.others.of(others)
 }
 
 // said is what a server answered, or what we found ourselves.
@@ -147,7 +171,7 @@ func (n *notice) said(r *recipient, host func(string) string) (label, answer str
 
 func (n *notice) plain() string {
 	w, b := n.words, &strings.Builder{}
-	fmt.Fprintf(b, "%s\r\n\r\n", w.intro[n.action])
+	fmt.Fprintf(b, "%s\r\n\r\n", w.intro[n.action].of(len(n.list)))
 	for _, r := range n.list {
 		fmt.Fprintf(b, "%s\r\n", n.isolate(r.address))
 		if n.action == actionFailed || n.action == actionDelayed {
@@ -159,10 +183,10 @@ func (n *notice) plain() string {
 		}
 		b.WriteString("\r\n")
 	}
-	if text := w.outro[n.action]; text != "" {
+	if text := n.outro(); text != "" {
 		fmt.Fprintf(b, "%s\r\n\r\n", text)
 	}
-	fmt.Fprintf(b, "%s: %s\r\n", w.letter, n.subject())
+	fmt.Fprintf(b, "%s: %s\r\n", w.letter, n.free(n.subject()))
 	fmt.Fprintf(b, "%s: %s\r\n", w.sent, n.isolate(stamp(fromMicro(n.letter.start))))
 	if n.action == actionDelayed {
 		fmt.Fprintf(b, "%s: %s\r\n", w.until, n.isolate(stamp(n.until)))
@@ -175,7 +199,7 @@ func (n *notice) html() string {
 	ltr := func(s string) string { return `<bdi dir="ltr">` + html.EscapeString(s) + "</bdi>" }
 	fmt.Fprintf(b, "<!DOCTYPE html>\r\n<html lang=\"%s\" dir=\"%s\"><head><meta charset=\"utf-8\"><title>%s</title></head>\r\n<body dir=\"%s\">\r\n",
 		n.language, w.dir, html.EscapeString(w.subject[n.action]), w.dir)
-	fmt.Fprintf(b, "<p>%s</p>\r\n<ul>\r\n", html.EscapeString(w.intro[n.action]))
+	fmt.Fprintf(b, "<p>%s</p>\r\n<ul>\r\n", html.EscapeString(w.intro[n.action].of(len(n.list))))
 	for _, r := range n.list {
 		fmt.Fprintf(b, "<li><p><strong>%s</strong>", ltr(r.address))
 		if n.action == actionFailed || n.action == actionDelayed {
@@ -188,7 +212,7 @@ func (n *notice) html() string {
 		b.WriteString("</p></li>\r\n")
 	}
 	b.WriteString("</ul>\r\n")
-	if text := w.outro[n.action]; text != "" {
+	if text := n.outro(); text != "" {
 		fmt.Fprintf(b, "<p>%s</p>\r\n", html.EscapeString(text))
 	}
 	fmt.Fprintf(b, "<p>%s: <bdi>%s</bdi><br>%s: %s", w.letter, html.EscapeString(n.subject()), w.sent, ltr(stamp(fromMicro(n.letter.start))))

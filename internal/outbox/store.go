@@ -50,6 +50,7 @@ type letter struct {
 	ret, envid     string
 	flags          flag
 	hops           int
+	sentTo         int // How many recipients it had.
 	size           int64
 	start          int64
 	key            [32]byte
@@ -80,12 +81,12 @@ func span(entry int64) (first, last int64) {
 	return entry << numberBits, entry<<numberBits + maxNumber
 }
 
-const letterColumns = "entry, account, class, sender, language, ret, envid, flags, hops, size, start, key"
+const letterColumns = "entry, account, class, sender, language, ret, envid, flags, hops, sent_to, size, start, key"
 
 func (o *Outbox) readLetter(tx *db.Tx, entry int64) (*letter, error) {
 	l, wrapped := &letter{}, []byte(nil)
 	err := tx.One("SELECT "+letterColumns+" FROM outbox_letter WHERE entry = ?", []any{entry},
-		&l.entry, &l.account, &l.class, &l.sender, &l.language, &l.ret, &l.envid, &l.flags, &l.hops, &l.size, &l.start, &wrapped)
+		&l.entry, &l.account, &l.class, &l.sender, &l.language, &l.ret, &l.envid, &l.flags, &l.hops, &l.sentTo, &l.size, &l.start, &wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("reading a queued letter: %w", err)
 	}

@@ -11,6 +11,7 @@ CREATE TABLE outbox_letter (
   envid    TEXT NOT NULL,
   flags    INTEGER NOT NULL,     -- see flag in letter.go
   hops     INTEGER NOT NULL,     -- Received fields
+  sent_to  INTEGER NOT NULL,     -- how many recipients it had
   size     INTEGER NOT NULL,     -- bytes
   start    INTEGER NOT NULL,     -- when the first attempt may be made
   key      BLOB NOT NULL         -- the key of its parts, wrapped; deleting it destroys them
