@@ -12,6 +12,7 @@ import (
 
 	"sijill/internal/db"
 	"sijill/internal/mailauth"
+	"sijill/internal/people"
 )
 
 // storedKey is a signing key as the vault keeps it.
@@ -64,8 +65,8 @@ func (o *office) putDKIM(tx *db.Tx, keys *mailauth.Keys) error {
 }
 
 // changeDKIM changes a domain's signing keys in one transaction; change tells
-// whether it did.
-func (o *office) changeDKIM(ctx context.Context, domain string, change func(*mailauth.Keys) (bool, error)) (keys *mailauth.Keys, err error) {
+// whether it did. did is what the register is told then; "" tells nothing.
+func (o *office) changeDKIM(ctx context.Context, domain, did string, change func(*mailauth.Keys) (bool, error)) (keys *mailauth.Keys, err error) {
 	err = o.db.Write(ctx, func(tx *db.Tx) error {
 		keys, err = o.dkimKeys(tx, domain)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -78,14 +79,23 @@ func (o *office) changeDKIM(ctx context.Context, domain string, change func(*mai
 		if err != nil || !changed {
 			return err
 		}
+		if did != "" {
+			if err := o.people.OweKeys(tx, people.By{}, domain, did); err != nil {
+				return err
+			}
+		}
 		return o.putDKIM(tx, keys)
 	})
+	if err == nil && did != "" {
+		o.access.Tell(ctx)
+	}
 	return keys, err
 }
 
-// ensureDKIM makes a domain's first keys.
+// ensureDKIM makes a domain's first keys. That they are there follows from the
+// domain's being the office's, which is on record.
 func (o *office) ensureDKIM(ctx context.Context, domain string) (*mailauth.Keys, error) {
-	return o.changeDKIM(ctx, domain, func(keys *mailauth.Keys) (bool, error) {
+	return o.changeDKIM(ctx, domain, "", func(keys *mailauth.Keys) (bool, error) {
 		if len(keys.All) > 0 {
 			return false, nil
 		}
@@ -173,7 +183,7 @@ func (s *signers) turn(ctx context.Context, ask func(ctx context.Context, name, 
 		if err != nil {
 			return err
 		}
-		if _, err := s.o.changeDKIM(ctx, d, func(keys *mailauth.Keys) (bool, error) {
+		if _, err := s.o.changeDKIM(ctx, d, "changed", func(keys *mailauth.Keys) (bool, error) {
 			now := time.Now().UTC()
 			gone := keys.Expire(now.Add(-retireAfter))
 			return ready && keys.Activate(now) || len(gone) > 0, nil

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,14 +117,15 @@ func port(address string) int {
 	return n
 }
 
-// dnsRecords are those that a domain of the office should have.
-func (o *office) dnsRecords(ctx context.Context, domain string, addresses []netip.Addr) ([]setup.Record, error) {
+// dnsRecords are those that a domain of the office should have, besides those of
+// the server, which all domains share.
+func (o *office) dnsRecords(ctx context.Context, domain string) ([]setup.Record, error) {
 	keys, err := o.ensureDKIM(ctx, domain)
 	if err != nil {
 		return nil, err
 	}
-	opts := setup.RecordOptions{Domain: domain, Host: o.config.host(), Addresses: addresses,
-		STS: setup.STSMode(o.config.Delivery.STS), Reports: "postmaster@" + domain}
+	opts := setup.RecordOptions{Domain: domain, Host: o.config.host(),
+		STS: setup.STSMode(o.config.Delivery.STS), Reports: reportsAt(domain)}
 	if opts.STS != setup.STSNone {
 		opts.STSID = stsID(o.config)
 	}
@@ -149,38 +152,83 @@ func stsID(c Config) string {
 
 // DNSCmd prints and checks the DNS records of the office's domains.
 type DNSCmd struct {
-	Address []netip.Addr  `help:"Public address of the server, so that its own records are shown too." placeholder:"IP"`
+	Address []netip.Addr  `help:"Public address of the server, for its own records; without one DNS is asked where it is." placeholder:"IP"`
 	NoCheck bool          `help:"Don't ask DNS what is there."`
 	Timeout time.Duration `help:"How long to ask." default:"30s"`
+}
+
+// zone is what belongs together: the server's own records, or a domain's.
+type zone struct {
+	name string
+	list []setup.Checked
 }
 
 // Run implements the command.
 func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return with(ctx, g, out, func(o *office) error {
+		if c.Timeout <= 0 {
+			return errors.New("--timeout must be longer than nothing")
+		}
 		domains, err := o.people.Domains(ctx)
 		if err != nil {
 			return err
 		}
-		var list []setup.Checked
+		ask, err := o.config.resolver()
+		if err != nil {
+			return err
+		}
+		asking, cancel := context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+		host := c.host(asking, o, domains, lookup(ask))
+		zones := []zone{{name: "the server, " + o.config.hostname()}}
+		if zones[0].list, err = c.check(ctx, asking, host, lookup(ask)); err != nil {
+			return err
+		}
 		for _, d := range domains {
-			records, err := o.dnsRecords(ctx, d, c.Address)
+			records, err := o.dnsRecords(ctx, d)
 			if err != nil {
 				return err
 			}
-			checked, err := c.check(ctx, o, records)
+			checked, err := c.check(ctx, asking, records, lookup(ask))
 			if err != nil {
 				return err
 			}
-			list = append(list, checked...)
+			zones = append(zones, zone{d, checked})
 		}
 		if g.JSON {
+			list := []setup.Checked{}
+			for _, z := range zones {
+				list = append(list, z.list...)
+			}
 			return json.NewEncoder(out).Encode(list)
 		}
-		return c.print(out, list)
+		return c.print(out, zones, o.config.hostname())
 	})
 }
 
-func (c *DNSCmd) check(ctx context.Context, o *office, records []setup.Record) ([]setup.Checked, error) {
+// host are the server's own records, once, however many domains it serves. Where
+// nobody says which addresses it has, they are those that DNS has.
+func (c *DNSCmd) host(ctx context.Context, o *office, domains []string, ask setup.Lookup) []setup.Record {
+	name, addresses := o.config.hostname(), c.Address
+	if len(addresses) == 0 && !c.NoCheck {
+		for _, kind := range []string{"A", "AAAA"} {
+			found, _ := ask(ctx, name, kind) // What can't be found is said when the records are printed.
+			for _, f := range found {
+				if a, err := netip.ParseAddr(f); err == nil {
+					addresses = append(addresses, a)
+				}
+			}
+		}
+	}
+	list := setup.HostRecords(name, addresses)
+	if !slices.Contains(domains, strings.ToLower(name)) {
+		list = append(list, setup.HelloRecord(name))
+	}
+	return list
+}
+
+// check asks DNS what is there. What it doesn't answer in time is unknown.
+func (c *DNSCmd) check(ctx, asking context.Context, records []setup.Record, ask setup.Lookup) ([]setup.Checked, error) {
 	if c.NoCheck {
 		var list []setup.Checked
 		for _, r := range records {
@@ -188,13 +236,11 @@ func (c *DNSCmd) check(ctx context.Context, o *office, records []setup.Record) (
 		}
 		return list, nil
 	}
-	r, err := o.config.resolver()
-	if err != nil {
-		return nil, err
+	list, err := setup.Check(asking, records, ask)
+	if err != nil && ctx.Err() == nil {
+		err = nil // The time to ask is over.
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	return setup.Check(ctx, records, lookup(r))
+	return list, err
 }
 
 // why says in a line what a record is for.
@@ -205,32 +251,52 @@ var why = map[setup.Purpose]string{
 	setup.PurposeServices: "mail programs find the server", setup.PurposeAutoconfig: "mail programs find the settings", setup.PurposeAutodiscover: "Outlook finds the settings",
 }
 
-var marks = map[setup.State]string{setup.StateRight: "✓", setup.StateMissing: "✗ missing", setup.StateDifferent: "✗ different", setup.StateUnknown: "?"}
+var marks = map[setup.State]string{setup.StateRight: "✓", setup.StateMissing: "✗ missing", setup.StateDifferent: "✗ different", setup.StateUnknown: "? DNS does not answer"}
 
 // print writes the records as lines of a zone file, each with its state and
 // purpose behind it.
-func (c *DNSCmd) print(w io.Writer, list []setup.Checked) error {
-	wrong := 0
-	for _, r := range list {
-		mark := marks[r.State]
-		if c.NoCheck {
-			mark = ""
-		}
-		if _, err := fmt.Fprintf(w, "; %s %s\n%s. IN %s %s\n", why[r.Purpose], mark, r.Name, r.Type, zoneValue(r.Record)); err != nil {
-			return err
-		}
-		if r.State == setup.StateDifferent {
-			for _, f := range r.Found {
-				fmt.Fprintf(w, ";   there is: %s\n", f)
+func (c *DNSCmd) print(w io.Writer, zones []zone, host string) error {
+	wrong, all, placed := 0, 0, false
+	for i, z := range zones {
+		fmt.Fprintf(w, "%s; == %s ==\n", strings.Repeat("\n", min(i, 1)), z.name)
+		for _, r := range z.list {
+			all++
+			placed = placed || r.Purpose == setup.PurposeAddress
+			if r.State == setup.StateMissing || r.State == setup.StateDifferent {
+				wrong++
+			}
+			if err := c.line(w, r); err != nil {
+				return err
 			}
 		}
-		if r.State == setup.StateMissing || r.State == setup.StateDifferent {
-			wrong++
-		}
 	}
-	if wrong > 0 {
-		fmt.Fprintf(w, "; %d of %d are to be set.\n", wrong, len(list))
+	if !placed {
+		fmt.Fprintf(w, "\n; The addresses of %s are not known: give them with --address to see its A, AAAA and PTR records.\n", host)
+		wrong, all = wrong+1, all+1
+	}
+	switch {
+	case c.NoCheck:
+		return nil
+	case wrong > 0:
+		fmt.Fprintf(w, "\n; %d of %d are to be set.\n", wrong, all)
 		return exit(1)
+	}
+	return nil
+}
+
+// line writes one record.
+func (c *DNSCmd) line(w io.Writer, r setup.Checked) error {
+	mark := " " + marks[r.State]
+	if c.NoCheck {
+		mark = ""
+	}
+	if _, err := fmt.Fprintf(w, "; %s%s\n%s. IN %s %s\n", why[r.Purpose], mark, r.Name, r.Type, zoneValue(r.Record)); err != nil {
+		return err
+	}
+	if r.State == setup.StateDifferent {
+		for _, f := range r.Found {
+			fmt.Fprintf(w, ";   there is: %s\n", f)
+		}
 	}
 	return nil
 }
@@ -262,16 +328,25 @@ type DKIMListCmd struct{}
 
 // Run implements the command.
 func (DKIMListCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return eachDomain(ctx, g, out, func(o *office, domain string) error {
+	rows := []map[string]any{}
+	err := eachDomain(ctx, g, out, func(o *office, domain string) error {
 		keys, err := o.ensureDKIM(ctx, domain)
 		if err != nil {
 			return err
 		}
 		for _, k := range keys.All {
+			if g.JSON {
+				rows = append(rows, map[string]any{"domain": domain, "selector": k.Selector, "kind": k.Kind, "state": k.State, "since": k.Since})
+				continue
+			}
 			fmt.Fprintf(out, "%s._domainkey.%s  %s  %s since %s\n", k.Selector, domain, k.Kind, k.State, k.Since.Format(time.DateOnly))
 		}
 		return nil
 	})
+	if err != nil || !g.JSON {
+		return err
+	}
+	return json.NewEncoder(out).Encode(rows)
 }
 
 // DKIMRotateCmd makes new signing keys.
@@ -281,7 +356,7 @@ type DKIMRotateCmd struct{}
 func (DKIMRotateCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return eachDomain(ctx, g, out, func(o *office, domain string) error {
 		var fresh []*mailauth.Key
-		_, err := o.changeDKIM(ctx, domain, func(keys *mailauth.Keys) (bool, error) {
+		_, err := o.changeDKIM(ctx, domain, "made", func(keys *mailauth.Keys) (bool, error) {
 			var err error
 			fresh, err = keys.Generate(time.Now().UTC())
 			return true, err

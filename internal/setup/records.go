@@ -1,10 +1,6 @@
 package setup
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -40,32 +36,41 @@ type Record struct {
 // DKIMKey is a public key that signs, will sign, or has signed of late.
 type DKIMKey struct{ Selector, Record string }
 
+// HostRecords lists the records of the server itself, which all its domains share:
+// its public addresses, the way back from each, and who may send under its name.
+func HostRecords(name string, addresses []netip.Addr) (list []Record) {
+	for _, a := range addresses {
+		kind := "A"
+		if a.Unmap().Is6() {
+			kind = "AAAA"
+		}
+		list = append(list, Record{PurposeAddress, name, kind, a.Unmap().String()})
+	}
+	for _, a := range addresses {
+		list = append(list, Record{PurposeReverse, reverse(a.Unmap()), "PTR", name + "."})
+	}
+	return list
+}
+
+// HelloRecord lets the server greet, and send notices, under its own name (RFC
+// 7208, section 2.3). A name that is also a mail domain has that domain's record.
+func HelloRecord(name string) Record { return Record{PurposeSPF, name, "TXT", "v=spf1 a -all"} }
+
 // RecordOptions are what the records of a domain are made of.
 type RecordOptions struct {
-	Domain    string
-	Host      Host
-	Addresses []netip.Addr // Public addresses of the server; none leaves those records out.
-	DKIM      []DKIMKey
-	STS       STSMode
-	STSID     string // Changes with the policy (RFC 8461, section 3.1).
-	Reports   string // Where DMARC and TLS reports go, an address of the domain.
+	Domain  string
+	Host    Host
+	DKIM    []DKIMKey
+	STS     STSMode
+	STSID   string // Changes with the policy (RFC 8461, section 3.1).
+	Reports string // Where DMARC and TLS reports go, an address of the domain.
 }
 
 // Records lists the records that a domain should have, in the order in which to
-// set them.
+// set them, besides those of the server.
 func Records(o RecordOptions) []Record {
 	var list []Record
 	add := func(p Purpose, name, kind, value string) { list = append(list, Record{p, name, kind, value}) }
-	for _, a := range o.Addresses {
-		kind := "A"
-		if a.Is6() {
-			kind = "AAAA"
-		}
-		add(PurposeAddress, o.Host.Name, kind, a.String())
-	}
-	for _, a := range o.Addresses {
-		add(PurposeReverse, reverse(a), "PTR", o.Host.Name+".")
-	}
 	add(PurposeMX, o.Domain, "MX", "10 "+o.Host.Name+".")
 	add(PurposeSPF, o.Domain, "TXT", "v=spf1 mx -all")
 	for _, k := range o.DKIM {
@@ -116,86 +121,4 @@ func reverse(a netip.Addr) string {
 	}
 	slices.Reverse(labels)
 	return strings.Join(labels, ".") + ".ip6.arpa"
-}
-
-// State is what DNS says of a record.
-type State string
-
-// The states.
-const (
-	StateRight     State = "right"
-	StateMissing   State = "missing"
-	StateDifferent State = "different" // something else stands there
-	StateUnknown   State = "unknown"   // DNS couldn't be asked
-)
-
-// Checked is a record with what DNS has in its place.
-type Checked struct {
-	Record
-	State State
-	Found []string // Values of that name and type, as in a zone file.
-}
-
-// Lookup asks DNS for the values of a name and type, as in a zone file. Nothing
-// there is an error that wraps fs.ErrNotExist.
-type Lookup func(ctx context.Context, name, kind string) ([]string, error)
-
-// Check compares records with what DNS says. It fails only when ctx ends.
-func Check(ctx context.Context, records []Record, ask Lookup) ([]Checked, error) {
-	var out []Checked
-	for _, r := range records {
-		c := Checked{Record: r, State: StateUnknown}
-		found, err := ask(ctx, r.Name, r.Type)
-		switch {
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("checking DNS: %w", ctx.Err())
-		case errors.Is(err, fs.ErrNotExist):
-			c.State = StateMissing
-		case err == nil:
-			c.Found, c.State = compare(r, found)
-		}
-		if r.Type == "SRV" && strings.HasSuffix(r.Value, " .") && c.State == StateMissing {
-			c.State = StateRight // Saying that there is none is a courtesy.
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// compare looks for a record among the values found. Of TXT values only those
-// of the same kind count: other uses of the same name are none of ours.
-func compare(r Record, found []string) ([]string, State) {
-	if r.Type == "TXT" {
-		word, _, _ := strings.Cut(r.Value, ";")
-		word, _, _ = strings.Cut(word, " ")
-		found = slices.DeleteFunc(slices.Clone(found), func(s string) bool { return !strings.HasPrefix(strings.ToLower(s), strings.ToLower(word)) })
-	}
-	switch {
-	case len(found) == 0:
-		return nil, StateMissing
-	case slices.ContainsFunc(found, func(s string) bool { return r.satisfied(s) }):
-		return found, StateRight
-	}
-	return found, StateDifferent
-}
-
-// satisfied tells whether a value does what the record is for: another policy
-// than the one proposed may be somebody's choice.
-func (r Record) satisfied(value string) bool {
-	plain := func(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
-	switch r.Purpose {
-	case PurposeSPF:
-		return strings.Contains(plain(value), " mx") || strings.Contains(plain(value), " ip4:") || strings.Contains(plain(value), " ip6:") || strings.Contains(plain(value), " include:")
-	case PurposeDMARC:
-		return strings.Contains(strings.ReplaceAll(plain(value), " ", ""), ";p=")
-	case PurposeTLSReport:
-		return strings.Contains(plain(value), "rua=")
-	case PurposeMX:
-		_, want, _ := strings.Cut(plain(r.Value), " ")
-		_, have, _ := strings.Cut(plain(value), " ")
-		return want == have
-	case PurposeDKIM, PurposeSTS:
-		return strings.ReplaceAll(value, " ", "") == strings.ReplaceAll(r.Value, " ", "") || r.Type == "CNAME" && plain(value) == plain(r.Value)
-	}
-	return plain(value) == plain(r.Value)
 }

@@ -126,11 +126,11 @@ func TestSTSPolicy(t *testing.T) {
 }
 
 func records() []Record {
-	return Records(RecordOptions{
+	host := HostRecords("mail.diwan.example", []netip.Addr{netip.MustParseAddr("::ffff:192.0.2.7"), netip.MustParseAddr("2001:db8::7")})
+	return append(host, Records(RecordOptions{
 		Domain: "diwan.example", Host: options().Host, STS: STSEnforce, STSID: "20261122", Reports: "postmaster@diwan.example",
-		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")},
-		DKIM:      []DKIMKey{{"2026a", "v=DKIM1; k=rsa; p=AAAA"}},
-	})
+		DKIM: []DKIMKey{{"2026a", "v=DKIM1; k=rsa; p=AAAA"}},
+	})...)
 }
 
 func TestRecords(t *testing.T) {
@@ -193,8 +193,62 @@ func TestCheck(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Check(ctx, records(), ask); !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled check: %v", err)
+	if list, err := Check(ctx, records(), ask); !errors.Is(err, context.Canceled) || len(list) != len(records()) || list[0].State != StateUnknown {
+		t.Errorf("a cancelled check: %+v, %v", list, err)
+	}
+}
+
+// What serves the purpose is right, however it is written; what doesn't isn't.
+func TestStates(t *testing.T) {
+	record := map[Purpose]Record{}
+	for _, r := range append(records(), HelloRecord("mail.diwan.example")) {
+		record[r.Purpose] = r // The last of a purpose.
+	}
+	sts := Record{PurposeSTS, "_mta-sts.diwan.example", "TXT", "v=STSv1; id=20261122"}
+	imaps := Record{PurposeServices, "_imaps._tcp.diwan.example", "SRV", "0 1 993 mail.diwan.example."}
+	addresses := map[string][]string{"mail.diwan.example A": {"192.0.2.7"}, "same.example A": {"192.0.2.7"}, "other.example A": {"192.0.2.8"}}
+	alias := func(name string) Record { return Record{PurposeSTS, name, "CNAME", "mail.diwan.example."} }
+	for _, test := range []struct {
+		Record
+		found []string
+		want  State
+	}{
+		{record[PurposeSPF], []string{"v=spf1 a:mail.diwan.example -all"}, StateRight},
+		{record[PurposeSPF], []string{"v=spf1 redirect=_spf.other.example"}, StateRight},
+		{record[PurposeSPF], []string{"V=SPF1 +MX ~all"}, StateRight},
+		{record[PurposeSPF], []string{"v=spf1 -all"}, StateDifferent},
+		{record[PurposeSPF], []string{"v=spf1 -mx all:no"}, StateDifferent},
+		{record[PurposeSPF], []string{"v=spf1 mx -all", "v=spf1 a -all"}, StateDifferent},
+		{record[PurposeSPF], []string{"v=spf10 mx"}, StateMissing},
+		{record[PurposeDMARC], []string{"v=DMARC1;p=none"}, StateRight},
+		{record[PurposeDMARC], []string{"v=DMARC1; sp=none"}, StateDifferent},
+		{record[PurposeTLSReport], []string{"v=TLSRPTv1;rua=https://a.example"}, StateRight},
+		{record[PurposeDKIM], []string{"p=AA AA"}, StateRight},
+		{record[PurposeDKIM], []string{"v=DKIM1; h=sha256; k=RSA; p=AAAA"}, StateRight},
+		{record[PurposeDKIM], []string{"v=DKIM1; k=ed25519; p=AAAA"}, StateDifferent},
+		{record[PurposeDKIM], []string{"v=DKIM1; k=rsa; p="}, StateDifferent},
+		{sts, []string{"v=STSv1;id=20261122;"}, StateRight},
+		{sts, []string{"v=STSv1; id=20261121"}, StateDifferent},
+		{imaps, []string{"10 5 993 MAIL.diwan.example."}, StateRight},
+		{imaps, []string{"0 1 994 mail.diwan.example."}, StateDifferent},
+		{record[PurposeMX], []string{"5 other.example.", "20 mail.diwan.example."}, StateRight},
+		{alias("same.example"), nil, StateRight},
+		{alias("other.example"), nil, StateDifferent},
+		{alias("none.example"), nil, StateMissing},
+		{alias("cname.example"), []string{"Mail.diwan.example."}, StateRight},
+	} {
+		list, err := Check(t.Context(), []Record{test.Record}, func(_ context.Context, name, kind string) ([]string, error) {
+			if kind == test.Type && test.found != nil {
+				return test.found, nil
+			}
+			if v, ok := addresses[name+" "+kind]; ok {
+				return v, nil
+			}
+			return nil, fs.ErrNotExist
+		})
+		if err != nil || list[0].State != test.want {
+			t.Errorf("%s %s %q: %s %v, want %s", test.Name, test.Type, test.found, list[0].State, err, test.want)
+		}
 	}
 }
 
