@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,5 +114,40 @@ func TestFilesMustBeThere(t *testing.T) {
 		if _, err := New(t.Context(), o); err == nil {
 			t.Errorf("%+v was taken", o)
 		}
+	}
+}
+
+// Each kind of challenge is looked for at the door where it comes, and none where
+// there is no door.
+func TestWhereChallengesCome(t *testing.T) {
+	for _, test := range []struct {
+		web, tls string
+		want     []string
+	}{
+		{"", "", []string{"http :0 tls :0"}},
+		{"192.0.2.1:80", "", []string{"http 192.0.2.1:80"}},
+		{"", "[2001:db8::1]:443", []string{"tls 2001:db8::1:443"}},
+		{"[::]:80", "[::]:443", []string{"http :::80 tls :::443"}},
+		{"127.0.0.1:8080", "127.0.0.1:8443", []string{"http 127.0.0.1:8080 tls 127.0.0.1:8443"}},
+		{"127.0.0.1:8080", "192.0.2.1:443", []string{"http 127.0.0.1:8080", "tls 192.0.2.1:443"}},
+	} {
+		list, err := (&ACME{HTTP: test.web, TLS: test.tls}).issuers()
+		var got []string
+		for _, i := range list {
+			var kinds []string
+			if !i.DisableHTTPChallenge {
+				kinds = append(kinds, fmt.Sprintf("http %s:%d", i.ListenHost, i.AltHTTPPort))
+			}
+			if !i.DisableTLSALPNChallenge {
+				kinds = append(kinds, fmt.Sprintf("tls %s:%d", i.ListenHost, i.AltTLSALPNPort))
+			}
+			got = append(got, strings.Join(kinds, " "))
+		}
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%q and %q: %q %v, want %q", test.web, test.tls, got, err, test.want)
+		}
+	}
+	if _, err := (&ACME{HTTP: "nowhere"}).issuers(); err == nil {
+		t.Error("an address without a port was taken")
 	}
 }

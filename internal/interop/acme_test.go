@@ -40,23 +40,27 @@ func TestACME(t *testing.T) {
 	sijill, pebble := filepath.Join(dir, "sijill"), filepath.Join(dir, "pebble")
 	compile(t, filepath.Join("..", ".."), sijill, "./cmd/sijill")
 	compile(t, ".", pebble, "github.com/letsencrypt/pebble/v2/cmd/pebble")
-	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
-		t.Run(challenge, func(t *testing.T) {
+	for _, c := range []struct{ challenge, plain, safe string }{
+		{"http-01", "127.0.0.1", "127.0.0.1"}, {"tls-alpn-01", "127.0.0.1", "127.0.0.1"},
+		{"http-01", "127.0.0.1", "127.0.0.2"}, {"tls-alpn-01", "127.0.0.2", "127.0.0.1"},
+		{"http-01", "[::]", "127.0.0.2"}, {"tls-alpn-01", "[::]", "[::]"},
+	} {
+		t.Run(c.challenge+" at "+c.plain+" and "+c.safe, func(t *testing.T) {
 			t.Parallel()
 			at := freePorts(t, 9)
 			web, secure, imaps, smtp := at[0], at[1], at[2], at[3]
 			// The authority finds nobody where the other challenge is answered.
 			a := newAuthority(t, pebble, at[4:])
-			if challenge == "http-01" {
+			if c.challenge == "http-01" {
 				a.start(web, at[8])
 			} else {
 				a.start(at[8], secure)
 			}
-			alive := serve(t, sijill, fmt.Sprintf(acmeSettings, a.address, a.certFile, web, secure, imaps, smtp))
+			alive := serve(t, sijill, fmt.Sprintf(acmeSettings, a.address, a.certFile, c.plain, web, c.safe, secure, imaps, smtp))
 			roots := a.roots()
 			for _, name := range serverNames {
 				trust := &tls.Config{RootCAs: roots, ServerName: name}
-				eventually(t, alive, "https for "+name, func() error { return overHTTPS(trust, secure) })
+				eventually(t, alive, "https for "+name, func() error { return overHTTPS(trust, strings.Replace(c.safe, "[::]", "127.0.0.1", 1), secure) })
 				eventually(t, alive, "imaps for "+name, func() error { return overIMAPS(trust, imaps) })
 				eventually(t, alive, "smtp for "+name, func() error { return overSMTP(trust, smtp) })
 			}
@@ -74,8 +78,8 @@ origin = "diwan.example/register"
   roots = %q
   names = ["mta-sts.diwan.example"]
 [http]
-  listen = "127.0.0.1:%d"
-  tls_listen = "127.0.0.1:%d"
+  listen = "%s:%d"
+  tls_listen = "%s:%d"
 [imap]
   tls_listen = "127.0.0.1:%d"
 [smtp]
@@ -94,16 +98,22 @@ func compile(t *testing.T, dir, out, pkg string) {
 // freePorts finds ports on loopback where nobody listens.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
-	for range n {
+	for len(ports) < n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		port := l.Addr().(*net.TCPAddr).Port
+		if _, taken := given.LoadOrStore(port, true); !taken {
+			ports = append(ports, port)
+		}
 	}
 	return ports
 }
+
+// given are the ports that tests have got: none gets another's.
+var given sync.Map
 
 // process starts a program that is killed when the test ends, and shows what it
 // said when the test fails. The context ends with it.
@@ -128,6 +138,12 @@ func process(t *testing.T, c *exec.Cmd) (alive context.Context) {
 	t.Cleanup(func() {
 		_ = c.Process.Kill() // It may have ended.
 		<-alive.Done()
+		mu.Lock()
+		defer mu.Unlock()
+		// The library says so when it looks for the doors elsewhere.
+		if strings.Contains(said.String(), "[WARNING]") {
+			t.Errorf("%s complains", filepath.Base(c.Path))
+		}
 		if t.Failed() {
 			t.Logf("%s said, at last:\n%s", filepath.Base(c.Path), said.Bytes()[max(0, said.Len()-4000):])
 		}
@@ -270,9 +286,9 @@ func eventually(t *testing.T, alive context.Context, what string, try func() err
 	}
 }
 
-func overHTTPS(trust *tls.Config, port int) error {
+func overHTTPS(trust *tls.Config, host string, port int) error {
 	tr := &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true, ForceAttemptHTTP2: true}
-	r, err := (&http.Client{Transport: tr, Timeout: acmeTime}).Get(fmt.Sprintf("https://127.0.0.1:%d/", port))
+	r, err := (&http.Client{Transport: tr, Timeout: acmeTime}).Get(fmt.Sprintf("https://%s:%d/", host, port))
 	if err != nil {
 		return err
 	}
