@@ -21,6 +21,20 @@ type Limits struct {
 	Exempt      []netip.Prefix
 }
 
+// Loopback are the networks of this machine, which have no limits unless a door
+// says otherwise.
+func Loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// Addr is the IP address of a peer; the zero Addr where it has none.
+func Addr(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
 // Exempts tells whether an address has no limits. Who has no address, behind a
 // socket on this machine, has none.
 func (l Limits) Exempts(a netip.Addr) bool {

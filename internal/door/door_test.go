@@ -61,3 +61,22 @@ func TestHandoff(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+func TestAddr(t *testing.T) {
+	for _, test := range []struct {
+		peer net.Addr
+		want string
+		free bool
+	}{
+		{&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1}, "192.0.2.1", false},
+		{&net.TCPAddr{IP: net.ParseIP("::ffff:127.0.0.9"), Port: 1}, "127.0.0.9", true},
+		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, "fe80::1", false},
+		{&net.TCPAddr{IP: net.IPv6loopback}, "::1", true},
+		{&net.UnixAddr{Name: "socket"}, "invalid IP", true},
+	} {
+		got := Addr(test.peer)
+		if got.String() != test.want || (Limits{Exempt: Loopback()}).Exempts(got) != test.free {
+			t.Errorf("%v: %v, want %s, exempt %v", test.peer, got, test.want, test.free)
+		}
+	}
+}

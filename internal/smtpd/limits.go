@@ -1,7 +1,7 @@
 package smtpd
 
 import (
-	"net"
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -61,35 +61,25 @@ type Limits struct {
 }
 
 func (l Limits) orDefault() Limits {
-	set := func(n *int, v int) {
-		if *n == 0 {
-			*n = v
-		}
-	}
-	wait := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&l.Connections, 1000)
-	set(&l.PerAddress, 50)
-	set(&l.ConnectRate, 300)
-	set(&l.MessageRate, 1000)
-	set(&l.Messages, 1000)
-	set(&l.Recipients, 1000)
-	set(&l.Errors, 50)
-	set(&l.MinRate, 1024)
-	set(&l.Hops, 100)
-	set(&l.SenderMessages, 500)
-	set(&l.SenderRecipients, 2000)
-	set(&l.SignIns, 5)
-	wait(&l.SignInPause, time.Second)
-	wait(&l.Check, time.Minute)
-	wait(&l.Idle, 5*time.Minute)
-	wait(&l.Data, 30*time.Minute)
-	wait(&l.MemoryWait, 20*time.Second)
+	l.Connections = cmp.Or(l.Connections, 1000)
+	l.PerAddress = cmp.Or(l.PerAddress, 50)
+	l.ConnectRate = cmp.Or(l.ConnectRate, 300)
+	l.MessageRate = cmp.Or(l.MessageRate, 1000)
+	l.Messages = cmp.Or(l.Messages, 1000)
+	l.Recipients = cmp.Or(l.Recipients, 1000)
+	l.Errors = cmp.Or(l.Errors, 50)
+	l.MinRate = cmp.Or(l.MinRate, 1024)
+	l.Hops = cmp.Or(l.Hops, 100)
+	l.SenderMessages = cmp.Or(l.SenderMessages, 500)
+	l.SenderRecipients = cmp.Or(l.SenderRecipients, 2000)
+	l.SignIns = cmp.Or(l.SignIns, 5)
+	l.SignInPause = cmp.Or(l.SignInPause, time.Second)
+	l.Check = cmp.Or(l.Check, time.Minute)
+	l.Idle = cmp.Or(l.Idle, 5*time.Minute)
+	l.Data = cmp.Or(l.Data, 30*time.Minute)
+	l.MemoryWait = cmp.Or(l.MemoryWait, 20*time.Second)
 	if l.Exempt == nil {
-		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		l.Exempt = door.Loopback()
 	}
 	return l
 }
@@ -121,12 +111,4 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// addrOf returns the IP address of a peer; the zero Addr where it has none.
-func addrOf(a net.Addr) netip.Addr {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
 }

@@ -265,7 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // admit makes a connection's guard, or refuses it and returns nil.
 func (s *Server) admit(c net.Conn, r *role) *guard {
-	peer := addrOf(c.RemoteAddr())
+	peer := door.Addr(c.RemoteAddr())
 	if refusal := s.enter(peer); refusal != nil {
 		s.stats.turnedAway.Add(1)
 		s.stats.reply(refusal.Code)
