@@ -134,6 +134,18 @@ func (d *desk) Resume(ctx context.Context, token string) (*web.Viewer, error) {
 	return d.viewer(ctx, s, err)
 }
 
+func (d *desk) Lasts(ctx context.Context, v *web.Viewer) error {
+	list, err := d.o.people.Sessions(ctx, v.Account)
+	if err != nil {
+		return err
+	}
+	id := visitOf(v).session.ID
+	if !slices.ContainsFunc(list, func(s people.Session) bool { return s.ID == id }) {
+		return fmt.Errorf("session %d: %w", id, fs.ErrNotExist)
+	}
+	return nil
+}
+
 func (d *desk) SignOut(ctx context.Context, token string) error {
 	s, err := d.o.access.Resume(ctx, token)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -336,8 +348,13 @@ func (d *desk) DeleteFolder(ctx context.Context, v *web.Viewer, folder int64) er
 	return pageError(d.o.mailbox.DeleteFolder(ctx, v.Account, folder))
 }
 
-// Watch implements web.Watcher.
-func (d *desk) Watch(v *web.Viewer) (<-chan struct{}, func()) { return d.o.mailbox.Watch(v.Account) }
+// Watch implements web.Watcher. It gives back what the request has taken.
+func (d *desk) Watch(v *web.Viewer) (<-chan struct{}, func()) {
+	visit := visitOf(v)
+	visit.close()
+	visit.session.Close()
+	return d.o.mailbox.Watch(v.Account)
+}
 
 // Query implements web.Finder.
 func (d *desk) Query(ctx context.Context, v *web.Viewer, q string, opts search.Options) (*web.Findings, error) {

@@ -313,23 +313,27 @@ func (d *desk) sentOne(ctx context.Context, v *web.Viewer, l *web.Letter) error 
 	return errors.Join(errs...)
 }
 
-// Undo withdraws a letter, takes it out of Sent and gives it back to be written
-// on. That it was written and withdrawn stays on record.
-func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) (*web.Letter, error) {
-	entry, err := strconv.ParseInt(id, 10, 64)
+func (d *desk) Written(ctx context.Context, v *web.Viewer, id string) (*web.Letter, error) {
+	entry, err := number(id)
 	if err != nil {
-		return nil, fs.ErrNotExist
+		return nil, err
+	}
+	return d.read(ctx, v, entry)
+}
+
+// Undo withdraws a letter and takes it out of Sent. That it was written and
+// withdrawn stays on record.
+func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) error {
+	entry, err := number(id)
+	if err != nil {
+		return err
 	}
 	err = d.o.outbox.Withdraw(ctx, entry, v.Account)
 	if errors.Is(err, outbox.ErrTooLate) || errors.Is(err, outbox.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", web.ErrLate, err)
+		return fmt.Errorf("%w: %w", web.ErrLate, err)
 	}
 	if err != nil {
-		return nil, err
-	}
-	l, err := d.read(ctx, v, entry)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	r, err := visitOf(v).view().Get(ctx, entry)
 	if err == nil && r.Class != sijill.Personal { // Personal mail would be destroyed: it goes to the trash.
@@ -340,7 +344,7 @@ func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) (*web.Letter,
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return l, err
+	return err
 }
 
 func (d *desk) toTrash(ctx context.Context, v *web.Viewer, r mailbox.Row) error {
@@ -476,5 +480,5 @@ func (d *desk) SetIdentity(ctx context.Context, v *web.Viewer, i web.Identity) e
 	}
 	a := list[at]
 	a.Name, a.Signature = i.Name, i.Signature
-	return pageError(d.o.people.SetAddress(ctx, v.Account, a))
+	return pageError(d.o.access.SetAddress(ctx, d.by(ctx, v), v.Account, a))
 }

@@ -23,7 +23,7 @@ func (d *desk) SetPreferences(ctx context.Context, v *web.Viewer, language, digi
 }
 
 func passkey(k access.Passkey) web.Passkey {
-	return web.Passkey{ID: strconv.FormatInt(k.ID, 10), Name: k.Name, Opens: k.Deep, Created: k.Created, Used: k.Used}
+	return web.Passkey{ID: strconv.FormatInt(k.ID, 10), Name: k.Name, Opens: k.Deep, Everyday: k.Everyday, Created: k.Created, Used: k.Used}
 }
 
 func (d *desk) Credentials(ctx context.Context, v *web.Viewer) (c web.Credentials, err error) {
@@ -74,6 +74,14 @@ func number(id string) (int64, error) {
 		return 0, fs.ErrNotExist
 	}
 	return n, nil
+}
+
+func (d *desk) RenamePasskey(ctx context.Context, v *web.Viewer, id, name string) error {
+	n, err := number(id)
+	if err != nil {
+		return err
+	}
+	return provenError(d.o.access.RenamePasskey(ctx, visitOf(v).session, n, name))
 }
 
 func (d *desk) RemovePasskey(ctx context.Context, v *web.Viewer, id string) error {
@@ -302,7 +310,7 @@ func (d *desk) MakeAccount(ctx context.Context, v *web.Viewer, n web.NewAccount)
 	}
 	out := web.Made{Account: made.ID, Password: made.Password, Recovery: made.Recovery}
 	for _, a := range n.Addresses[1:] {
-		if err := d.o.people.AddAddress(ctx, made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
+		if err := d.o.access.AddAddress(ctx, d.by(ctx, v), made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
 			return out, pageError(err)
 		}
 	}
@@ -331,21 +339,21 @@ func (d *desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web
 		return err
 	}
 	s := visitOf(v).session
-	return pageError(d.o.setRoles(ctx, s.Ring(), s.Account.Pseudonym, account, roleOf(r)))
+	return pageError(d.o.setRoles(ctx, s.Ring(), d.by(ctx, v), s.Account.Pseudonym, account, roleOf(r)))
 }
 
 func (d *desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, address string, class sijill.Class) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.people.AddAddress(ctx, account, people.Address{Address: address, Class: class}))
+	return pageError(d.o.access.AddAddress(ctx, d.by(ctx, v), account, people.Address{Address: address, Class: class}))
 }
 
 func (d *desk) RemoveAddress(ctx context.Context, v *web.Viewer, account int64, address string) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.people.RemoveAddress(ctx, account, address))
+	return pageError(d.o.access.RemoveAddress(ctx, d.by(ctx, v), account, address))
 }
 
 // dnsStates says the states of records in the words of the pages.
@@ -364,11 +372,14 @@ func (d *desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error)
 	}
 	var out []web.Domain
 	for _, name := range names {
-		records, err := d.o.dnsRecords(ctx, name, nil)
+		records, err := d.o.dnsRecords(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		w := web.Domain{Name: name, Checked: time.Now()}
+		if w.CatchAll, err = d.o.people.CatchAll(ctx, name); err != nil {
+			return nil, err
+		}
 		for _, c := range d.asked(ctx, records) {
 			w.Records = append(w.Records, web.DNSRecord{Purpose: strings.ToUpper(string(c.Purpose)), Name: c.Name, Type: c.Type, Value: c.Value,
 				State: dnsStates[c.State], Found: strings.Join(c.Found, "\n"), Recommended: optional[c.Purpose]})
@@ -385,14 +396,7 @@ var optional = map[setup.Purpose]bool{setup.PurposeServices: true, setup.Purpose
 func (d *desk) asked(ctx context.Context, records []setup.Record) []setup.Checked {
 	ctx, cancel := context.WithTimeout(ctx, askDNS)
 	defer cancel()
-	list, err := setup.Check(ctx, records, lookup(d.o.resolver))
-	if err == nil {
-		return list
-	}
-	list = nil
-	for _, r := range records {
-		list = append(list, setup.Checked{Record: r, State: setup.StateUnknown})
-	}
+	list, _ := setup.Check(ctx, records, lookup(d.o.resolver)) // What was not answered in time is unknown.
 	return list
 }
 
@@ -400,5 +404,20 @@ func (d *desk) AddDomain(ctx context.Context, v *web.Viewer, name string) error 
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.people.AddDomain(ctx, name))
+	return pageError(d.o.access.AddDomain(ctx, d.by(ctx, v), name))
+}
+
+// SetCatchAll is "sijill user address catch-all".
+func (d *desk) SetCatchAll(ctx context.Context, v *web.Viewer, domain, address string) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	err := d.o.people.SetCatchAll(ctx, d.by(ctx, v), domain, address)
+	switch {
+	case errors.Is(err, people.ErrForeign):
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %v", web.ErrUnsuited, err)
+	}
+	return err
 }

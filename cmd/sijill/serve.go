@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,7 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 			return nil, err
 		}
 	}
-	if s.certs, err = newCerts(ctx, o); err != nil {
+	if s.certs, err = s.newCerts(ctx); err != nil {
 		return nil, err
 	}
 	if s.smtpd, err = newSMTP(o, s.certs); err != nil {
@@ -132,7 +133,8 @@ func (c Config) listen() map[string]string {
 	}
 }
 
-func newCerts(ctx context.Context, o *office) (*certs.Certs, error) {
+func (s *server) newCerts(ctx context.Context) (*certs.Certs, error) {
+	o := s.o
 	c := o.config.TLS
 	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.config.hostname()}, c.Names...),
 		Dir: filepath.Join(o.dir, tlsName), Log: o.log}
@@ -141,10 +143,40 @@ func newCerts(ctx context.Context, o *office) (*certs.Certs, error) {
 		if err != nil {
 			return nil, err
 		}
-		opts.ACME = &certs.ACME{Email: c.Email, Directory: c.Directory, Roots: roots,
-			HTTPPort: port(o.config.HTTP.Listen), TLSPort: port(o.config.HTTP.TLSListen)}
+		opts.ACME = &certs.ACME{Email: c.Email, Directory: c.Directory, Roots: roots, HTTP: s.opened("http"), TLS: s.opened("https")}
+		if why := o.config.unreached(); why != "" {
+			o.log.Warn("the certificate authority may not find its answers", "why", why)
+		}
 	}
 	return certs.New(ctx, opts)
+}
+
+// opened is the address of a door that is open on the network; empty for one
+// that isn't.
+func (s *server) opened(door string) string {
+	if l, ok := s.listeners[door]; ok && l.Addr().Network() == "tcp" {
+		return l.Addr().String()
+	}
+	return ""
+}
+
+// unreached says why challenges may not come to the doors of the web, unless
+// something in front passes them on; empty where all is well.
+func (c Config) unreached() string {
+	if len(c.HTTP.Proxies) > 0 || port(c.HTTP.Listen) == 80 && outside(c.HTTP.Listen) || port(c.HTTP.TLSListen) == 443 && outside(c.HTTP.TLSListen) {
+		return ""
+	}
+	if c.HTTP.Listen == "" && c.HTTP.TLSListen == "" {
+		return "the web is closed: ports 80 and 443 are opened for each challenge, which the server must be allowed to"
+	}
+	return "it asks at port 80 (http) or 443 (https) of the server's names, and neither listen nor tls_listen under [http] is there: something in front must pass them on"
+}
+
+// outside tells whether others than this machine can come to an address.
+func outside(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip, bad := netip.ParseAddr(host)
+	return err == nil && host != "localhost" && (bad != nil || !ip.IsLoopback())
 }
 
 func newSMTP(o *office, certs *certs.Certs) (*smtpd.Server, error) {

@@ -19,6 +19,7 @@ type browser struct {
 	http.Client
 	base   string
 	cookie string // The session's, once there is one.
+	lang   string // That the pages are asked in; "" for their own.
 }
 
 func newBrowser(address, from string) *browser {
@@ -44,6 +45,7 @@ func (b *browser) do(path string, form url.Values) (*http.Response, error) {
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	req.Header.Set("Accept-Language", b.lang)
 	if b.cookie != "" {
 		req.AddCookie(&http.Cookie{Name: "sijill", Value: b.cookie})
 	}

@@ -51,9 +51,11 @@ func lasting(s *access.Session, ring *vault.Ring) time.Duration {
 	return max(time.Until(s.Deep()), time.Second)
 }
 
+// close may be called twice. What is left to see is the folders.
 func (v *visit) close() {
 	if v.shelf != nil {
 		v.shelf.Release()
+		v.shelf = nil
 	}
 }
 

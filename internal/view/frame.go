@@ -26,6 +26,7 @@ type Frame struct {
 	Settings  bool      // There are settings.
 	Admin     bool      // The person runs the server.
 	Live      bool      // News come by server-sent events.
+	Retry     int64     // Seconds between questions where they are refused.
 	Locked    bool      // The person has personal mail, and it is closed.
 	Deep      time.Time // Until when older mail is open; zero when it isn't.
 	Toast     *Toast

@@ -75,6 +75,7 @@ func parse(files fs.FS, static *Static, name string) (*template.Template, error)
 		"asset": static.URL,
 		"has":   static.Has,
 		"seal":  seal,
+		"dir":   Direction,
 	})
 	all := shared
 	home := name

@@ -24,6 +24,10 @@ type Admin interface {
 
 	Domains(ctx context.Context, v *Viewer) ([]Domain, error)
 	AddDomain(ctx context.Context, v *Viewer, name string) error
+	// SetCatchAll says which address gets what comes to no address of a domain;
+	// "" for none, so that it is refused. It returns ErrUnsuited when nobody
+	// has the address, fs.ErrNotExist when the domain isn't the office's.
+	SetCatchAll(ctx context.Context, v *Viewer, domain, address string) error
 
 	Queue(ctx context.Context, v *Viewer) ([]Outgoing, error)
 	Hold(ctx context.Context, v *Viewer, id string, held bool) error
@@ -32,7 +36,8 @@ type Admin interface {
 	Drop(ctx context.Context, v *Viewer, id, reason string) error
 
 	Health(ctx context.Context, v *Viewer) ([]Vital, error)
-	Reports(ctx context.Context, v *Viewer) ([]Report, error)
+	// Reports gives those that came to the viewer's own mail.
+	Reports(ctx context.Context, v *Viewer) (Reports, error)
 }
 
 // Roles of an account.
@@ -65,9 +70,10 @@ type Made struct {
 
 // Domain is one of the office's, with what the DNS should say of it.
 type Domain struct {
-	Name    string
-	Checked time.Time // Zero when it wasn't yet.
-	Records []DNSRecord
+	Name     string
+	CatchAll string    // Gets what comes to no address of the domain; "" for none.
+	Checked  time.Time // Zero when it wasn't yet.
+	Records  []DNSRecord
 }
 
 // States of a DNS record.
@@ -112,10 +118,32 @@ type Outgoing struct {
 
 // Vital is one thing that the server's health hangs on.
 type Vital struct {
-	Name  string // Of the catalog, "vital." before it: register, disk, queue, tls, dns, clock, or any other as it is.
-	Good  bool
-	Said  string // Figures, for people who know them.
-	Since time.Time
+	Name    string // Of the catalog, "vital." before it: register, disk, queue, tls, dns, clock, or any other as it is.
+	Good    bool
+	Figures []int64 // For the phrase "vital.NAME.said", if the catalog has it.
+	Said    string  // Instead of figures, for people who know it.
+	Since   time.Time
+}
+
+// Reports are what other servers told, and where they tell it.
+type Reports struct {
+	Days int // How far back they go.
+	List []Report
+	To   []ReportsTo
+}
+
+// Whose the address is that reports go to.
+const (
+	ReportsMine   = "mine"   // They are listed.
+	ReportsOther  = "other"  // Only its holder can see them.
+	ReportsNobody = "nobody" // They are refused.
+)
+
+// ReportsTo is where reports on a domain go, as its DNS records say.
+type ReportsTo struct {
+	Domain, Address string
+	Whose           string // One of the Reports constants.
+	Holder          string // Whose it is, if somebody's.
 }
 
 // Report is what another server told of mail that claims to be ours, or of TLS

@@ -31,6 +31,7 @@ type (
 		Tab     string
 		Domains []Domain
 		Error   string
+		Catch   Domain // The catch-all that was tried; its name is "" for none.
 	}
 	queuePage struct {
 		view.Frame
@@ -42,7 +43,7 @@ type (
 		view.Frame
 		Tab     string
 		Vitals  []Vital
-		Reports []Report
+		Reports Reports
 	}
 )
 
@@ -228,15 +229,15 @@ func (s *site) resetPassword(w http.ResponseWriter, r *request, id int64) error 
 }
 
 func (s *site) domains(w http.ResponseWriter, r *request) error {
-	return s.showDomains(w, r, http.StatusOK, "")
+	return s.showDomains(w, r, http.StatusOK, domainsPage{})
 }
 
-func (s *site) showDomains(w http.ResponseWriter, r *request, status int, wrong string) error {
+func (s *site) showDomains(w http.ResponseWriter, r *request, status int, p domainsPage) error {
 	f, err := s.bureau(r, "admin.domains")
 	if err != nil {
 		return err
 	}
-	p := domainsPage{Frame: f, Tab: "domains", Error: wrong}
+	p.Frame, p.Tab = f, "domains"
 	p.Here = "/admin/domains"
 	if p.Domains, err = s.Admin.Domains(r.Context(), r.viewer); err != nil {
 		return fmt.Errorf("listing the domains: %w", err)
@@ -255,12 +256,39 @@ func (s *site) addDomain(w http.ResponseWriter, r *request) error {
 		if err != nil {
 			return err
 		}
-		return s.showDomains(w, r, http.StatusUnprocessableEntity, wrong)
+		return s.showDomains(w, r, http.StatusUnprocessableEntity, domainsPage{Error: wrong})
 	}
 	if err != nil {
 		return fmt.Errorf("adding a domain: %w", err)
 	}
 	return s.said(w, r, "admin.domain.added", "/admin/domains", strings.TrimSpace(form.Get("name")))
+}
+
+// setCatchAll says who gets what comes to no address of a domain; "none" ends it.
+func (s *site) setCatchAll(w http.ResponseWriter, r *request) error {
+	form, err := r.form()
+	if err != nil {
+		return err
+	}
+	tried := Domain{Name: form.Get("domain"), CatchAll: strings.TrimSpace(form.Get("address"))}
+	key := "domains.catch.set"
+	if form.Get("do") == "none" {
+		tried.CatchAll, key = "", "domains.catch.ended"
+	} else if tried.CatchAll == "" {
+		return errBadRequest
+	}
+	err = s.Admin.SetCatchAll(r.Context(), r.viewer, tried.Name, tried.CatchAll)
+	if errors.Is(err, ErrUnsuited) {
+		wrong, err := r.locale.Plain("domains.catch.nobody", tried.CatchAll)
+		if err != nil {
+			return err
+		}
+		return s.showDomains(w, r, http.StatusUnprocessableEntity, domainsPage{Error: wrong, Catch: tried})
+	}
+	if err != nil {
+		return fmt.Errorf("setting a catch-all: %w", err)
+	}
+	return s.said(w, r, key, "/admin/domains", tried.Name, tried.CatchAll)
 }
 
 func (s *site) queue(w http.ResponseWriter, r *request) error {
@@ -322,17 +350,32 @@ func (s *site) vitals(w http.ResponseWriter, r *request) error {
 	if p.Vitals, err = s.Admin.Health(r.Context(), r.viewer); err != nil {
 		return fmt.Errorf("asking for the health: %w", err)
 	}
-	for i, v := range p.Vitals {
-		if key := "vital." + v.Name; r.locale.Has(key) {
-			if p.Vitals[i].Name, err = r.locale.Plain(key); err != nil {
-				return err
-			}
+	for i := range p.Vitals {
+		if err := p.Vitals[i].say(r.locale); err != nil {
+			return err
 		}
 	}
 	if p.Reports, err = s.Admin.Reports(r.Context(), r.viewer); err != nil {
 		return fmt.Errorf("loading the reports: %w", err)
 	}
 	return s.render(w, http.StatusOK, "health", p)
+}
+
+// say puts what is known of a vital into words.
+func (v *Vital) say(l *view.Locale) (err error) {
+	if key := "vital." + v.Name + ".said"; l.Has(key) && len(v.Figures) > 0 {
+		var args []any
+		for _, n := range v.Figures {
+			args = append(args, n)
+		}
+		if v.Said, err = l.Plain(key, args...); err != nil {
+			return err
+		}
+	}
+	if key := "vital." + v.Name; l.Has(key) {
+		v.Name, err = l.Plain(key)
+	}
+	return err
 }
 
 // RolesField is the roles of an account, to choose from.

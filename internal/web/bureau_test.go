@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,8 @@ type bureau struct {
 	queue    []Outgoing
 	domains  []Domain
 	did      []string
+
+	reportsTo []ReportsTo
 }
 
 func newBureau() *bureau {
@@ -30,6 +33,8 @@ func newBureau() *bureau {
 			{ID: "q1", Entry: 12, Class: sijill.Office, To: "harbour@elsewhere.example", Size: 18_300, State: OutDeferred, Tries: 3, Since: now.Add(-5 * time.Hour), Next: now.Add(40 * time.Minute), LastAnswer: "451 4.7.1 Greylisted, come back later"},
 			{ID: "q2", Entry: 40, Class: sijill.Personal, To: "mills.example", Size: 2_100, State: OutHeld, Since: now.Add(-time.Hour)},
 		},
+		reportsTo: []ReportsTo{{Domain: "diwan.example", Address: "postmaster@diwan.example", Whose: ReportsMine},
+			{Domain: "bayt.example", Address: "postmaster@bayt.example", Whose: ReportsOther, Holder: "نورة السالم"}},
 		domains: []Domain{{Name: "diwan.example", Checked: now.Add(-10 * time.Minute), Records: []DNSRecord{
 			{Purpose: "MX", Name: "diwan.example.", Type: "MX", Value: "10 mail.diwan.example.", State: DNSGood},
 			{Purpose: "SPF", Name: "diwan.example.", Type: "TXT", Value: "\"v=spf1 mx -all\"", State: DNSWrong, Found: "\"v=spf1 a ~all\""},
@@ -101,13 +106,31 @@ func (b *bureau) RemoveAddress(_ context.Context, _ *Viewer, _ int64, address st
 	return b.note("remove " + address)
 }
 
-func (b *bureau) Domains(context.Context, *Viewer) ([]Domain, error) { return b.domains, nil }
+func (b *bureau) Domains(context.Context, *Viewer) ([]Domain, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.domains), nil
+}
 
 func (b *bureau) AddDomain(_ context.Context, _ *Viewer, name string) error {
 	if name == "diwan.example" {
 		return ErrTaken
 	}
 	return b.note("domain " + name)
+}
+
+func (b *bureau) SetCatchAll(_ context.Context, _ *Viewer, domain, address string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.domains, func(d Domain) bool { return d.Name == domain })
+	if i < 0 {
+		return fs.ErrNotExist
+	}
+	if address != "" && address != records {
+		return ErrUnsuited
+	}
+	b.domains[i].CatchAll = address
+	return nil
 }
 
 func (b *bureau) Queue(context.Context, *Viewer) ([]Outgoing, error) { return b.queue, nil }
@@ -126,10 +149,10 @@ func (b *bureau) Drop(_ context.Context, _ *Viewer, id, reason string) error {
 }
 
 func (b *bureau) Health(context.Context, *Viewer) ([]Vital, error) {
-	return []Vital{{Name: "register", Good: true, Said: "18,342 entries, 0 behind"}, {Name: "disk", Good: true, Said: "41 GB free of 80 GB"}, {Name: "tls", Good: false, Said: "mail.diwan.example expires in 5 days", Since: now.Add(-2 * time.Hour)}}, nil
+	return []Vital{{Name: "register", Good: true, Figures: []int64{18_342}}, {Name: "disk", Good: true, Figures: []int64{51, 41}}, {Name: "tls", Good: false, Said: "mail.diwan.example expires in 5 days", Since: now.Add(-2 * time.Hour)}}, nil
 }
 
-func (b *bureau) Reports(context.Context, *Viewer) ([]Report, error) {
-	return []Report{{Kind: "dmarc", From: "orchard.example", Domain: "diwan.example", Begin: now.Add(-48 * time.Hour), End: now.Add(-24 * time.Hour), Good: 212, Wrong: 3},
-		{Kind: "tls", From: "Elsewhere Ltd", Domain: "diwan.example", Begin: now.Add(-48 * time.Hour), End: now.Add(-24 * time.Hour), Good: 1204}}, nil
+func (b *bureau) Reports(context.Context, *Viewer) (Reports, error) {
+	return Reports{Days: 30, To: b.reportsTo, List: []Report{{Kind: "dmarc", From: "orchard.example", Domain: "diwan.example", Begin: now.Add(-48 * time.Hour), End: now.Add(-24 * time.Hour), Good: 212, Wrong: 3},
+		{Kind: "tls", From: "Elsewhere Ltd", Domain: "diwan.example", Begin: now.Add(-48 * time.Hour), End: now.Add(-24 * time.Hour), Good: 1204}}}, nil
 }

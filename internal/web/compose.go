@@ -350,7 +350,7 @@ func (s *site) send(w http.ResponseWriter, r *request, ids []Identity, t *typed)
 	if err != nil {
 		return err
 	}
-	return s.done(w, r, deed{text: text, sent: sent.ID, answers: t.Answers, how: t.How}, r.back("/"))
+	return s.done(w, r, deed{text: text, sent: sent.ID, until: sent.Until, answers: t.Answers, how: t.How}, r.back("/"))
 }
 
 // decide takes what was chosen at the wall.

@@ -45,6 +45,34 @@ func TestSendAndUndo(t *testing.T) {
 	}
 }
 
+// A letter that is taken back is a draft or is on its way, whatever fails.
+func TestUndoLosesNothing(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	c := o.signIn(t, records)
+	send := func() url.Values {
+		a := post(t, c, o.URL+"/compose", letter(records, "owen@mills.example", "x", "y"))
+		return url.Values{"undo": {tokenOf(a.body)}}
+	}
+	undo := send()
+	o.mailer.full = true
+	if a := post(t, c, o.URL+"/undo", undo); a.StatusCode != http.StatusInternalServerError || len(o.mailer.letters()) != 1 {
+		t.Errorf("without room for a draft: %s, %d on their way", a.Status, len(o.mailer.letters()))
+	}
+	o.mailer.full, o.mailer.late = false, true
+	post(t, c, o.URL+"/undo", send())
+	if n, kept := len(o.mailer.letters()), o.drafts(1); n != 2 || len(kept) != 0 {
+		t.Errorf("too late: %d on their way, drafts %v", n, kept)
+	}
+	o.mailer.late = false
+	undo = send()
+	o.swap(t, o.config.Records) // The server begins anew.
+	a := post(t, c, o.URL+"/undo", undo, "Accept-Language", "en")
+	if n := len(o.mailer.letters()); n != 3 || !strings.Contains(a.body, "too late") || len(o.drafts(1)) != 0 {
+		t.Errorf("after a restart: %d on their way, %s", n, a.Status)
+	}
+}
+
 // An answer that was taken back still answers what it answered.
 func TestUndoneAnswerIsOne(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type deed struct {
 	text    string
 	moves   []transfer // Where messages lie now, and where they came from.
 	sent    string     // A letter on its way.
+	until   time.Time  // When that leaves.
 	answers int64      // What that letter answers, and how.
 	how     string
 }
@@ -38,7 +39,8 @@ type transfer struct {
 }
 
 // deeds are what was lately done, by a token that the page of it shows. They are
-// in memory only: losing them loses the offer to undo, and nothing else.
+// in memory only: losing them loses the offer to undo, and nothing else. A letter
+// waits in the queue, on disk, and leaves when its time has come.
 type deeds struct {
 	mu    sync.Mutex
 	all   map[string]deed // Guarded by mu.
@@ -161,23 +163,31 @@ func (s *site) undo(w http.ResponseWriter, r *request) error {
 }
 
 // unsend takes a letter back and opens it as a draft, which answers what the
-// letter answered.
+// letter answered. The draft is made first: a letter that can't be kept as one, or
+// a server that dies in between, must leave it on its way.
 func (s *site) unsend(w http.ResponseWriter, r *request, it deed, back string) error {
-	l, err := s.Post.Undo(r.Context(), r.viewer, it.sent)
-	if errors.Is(err, ErrLate) {
+	if !s.Now().Before(it.until) {
 		return s.said(w, r, "undo.sent", back)
 	}
-	if err != nil {
-		return fmt.Errorf("taking a letter back: %w", err)
-	}
-	// The letter must not be lost because the person left meanwhile.
+	// Nor may it be left halfway because the person left meanwhile.
 	ctx := context.WithoutCancel(r.Context())
+	l, err := s.Post.Written(ctx, r.viewer, it.sent)
+	if err != nil {
+		return fmt.Errorf("reading a letter to take it back: %w", err)
+	}
 	l.Draft, l.Answers, l.How = -1, it.answers, it.how
 	entry, err := s.Post.SaveDraft(ctx, r.viewer, -1, l)
 	if err != nil {
-		return fmt.Errorf("saving a letter that was taken back: %w", err)
+		return fmt.Errorf("saving a letter that is taken back: %w", err)
 	}
-	return s.goOn(w, r, draftLink(entry))
+	if err = s.Post.Undo(ctx, r.viewer, it.sent); err == nil {
+		return s.goOn(w, r, draftLink(entry))
+	}
+	err = errors.Join(err, s.Post.DropDraft(ctx, r.viewer, entry))
+	if errors.Is(err, ErrLate) {
+		return s.said(w, r, "undo.sent", back)
+	}
+	return fmt.Errorf("taking a letter back: %w", err)
 }
 
 // said answers with a plain word on what was done.

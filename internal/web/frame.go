@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"sijill"
@@ -27,6 +28,7 @@ func (s *site) frame(r *request, nav string) view.Frame {
 		f.Person = v.Address
 	}
 	f.Writes, f.Settings, f.Live = s.Post != nil, s.Settings != nil, s.Watcher != nil
+	f.Retry = int64(math.Ceil(s.StreamRetry.Seconds()))
 	f.Admin = s.Admin != nil && v.Admin
 	f.Locked = v.Personal && !v.Open
 	if !v.Deep.IsZero() {

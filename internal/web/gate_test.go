@@ -81,6 +81,11 @@ func (g *gate) Resume(_ context.Context, token string) (*Viewer, error) {
 	return &copied, nil
 }
 
+func (g *gate) Lasts(ctx context.Context, v *Viewer) error {
+	_, err := g.Resume(ctx, v.Token)
+	return err
+}
+
 func (g *gate) change(token string, f func(*Viewer)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -18,6 +18,8 @@ func TestLook(t *testing.T) {
 		t.Skip("SIJILL_LOOK names no folder for pictures")
 	}
 	o := newOffice(t, "127.0.0.1:9")
+	o.own.keys = []Passkey{{ID: "k1", Name: "حاسوب المكتب", Opens: true, Everyday: true, Created: now.Add(-900 * time.Hour), Used: now.Add(-30 * time.Hour)},
+		{ID: "k2", Name: "iPhone", Everyday: true, Created: now.Add(-50 * time.Hour)}, {ID: "k3", Name: "Old key", Created: now.Add(-9000 * time.Hour)}}
 	b := webtest.Open(t, o.URL)
 	only := os.Getenv("SIJILL_LOOK_ONLY")
 	pages := []struct{ name, path string }{
@@ -49,6 +51,7 @@ func TestLook(t *testing.T) {
 		{"open", "/open"},
 		{"settings", "/settings"},
 		{"security", "/settings/security"},
+		{"rename", "/settings/security"},
 		{"totp", "/settings/security"},
 		{"apps", "/settings/apps"},
 		{"secret", "/settings/apps"},
@@ -75,7 +78,8 @@ func TestLook(t *testing.T) {
 			b.Click("#rows li:nth-child(2) .row-pick input")
 			b.Click("#rows li:nth-child(4) .row-pick input")
 		},
-		"totp": func() { b.Follow("form[action='/settings/totp/begin'] button") },
+		"rename": func() { b.Click(".line-menu summary") },
+		"totp":   func() { b.Follow("form[action='/settings/totp/begin'] button") },
 		"secret": func() {
 			b.Types("input[name=label]", "Thunderbird")
 			b.Follow("form[action='/settings/apps'] .button-main")

@@ -105,5 +105,7 @@ type Hit struct {
 type Watcher interface {
 	// Watch gives a channel that is signalled after every change to a folder
 	// of the viewer's account. stop must be called when it's wanted no more.
+	// A viewer that watches is good for Folders and for nothing else any more:
+	// a page that is merely open must not keep keys in memory.
 	Watch(v *Viewer) (changed <-chan struct{}, stop func())
 }

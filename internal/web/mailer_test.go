@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
 	"mime"
@@ -30,6 +31,7 @@ type mailer struct {
 	filed     []int64
 	due       []int64
 	late      bool // Nothing can be taken back.
+	full      bool // No draft can be saved.
 	barred    bool
 }
 
@@ -115,18 +117,28 @@ func (m *mailer) Send(ctx context.Context, v *Viewer, l *Letter, undo time.Durat
 	return Sent{ID: id, Until: now.Add(undo), Entry: -1}, nil
 }
 
-func (m *mailer) Undo(_ context.Context, _ *Viewer, id string) (*Letter, error) {
+func (m *mailer) Written(_ context.Context, _ *Viewer, id string) (*Letter, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, ok := m.sent[id]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	back := *l // What was sent doesn't say what it answered here.
+	back.Answers, back.How = -1, ""
+	return &back, nil
+}
+
+func (m *mailer) Undo(_ context.Context, _ *Viewer, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l, ok := m.sent[id]
 	if !ok || m.late {
-		return nil, ErrLate
+		return ErrLate
 	}
 	delete(m.sent, id)
 	m.delivered = slices.DeleteFunc(m.delivered, func(d *Letter) bool { return d == l })
-	back := *l // What was sent doesn't say what it answered here.
-	back.Answers, back.How = -1, ""
-	return &back, nil
+	return nil
 }
 
 // compose writes a letter as a message, with what a draft has to remember.
@@ -171,6 +183,9 @@ func compose(l *Letter) []byte {
 }
 
 func (m *mailer) SaveDraft(ctx context.Context, v *Viewer, replaces int64, l *Letter) (int64, error) {
+	if m.full {
+		return 0, errors.New("no room")
+	}
 	entry, err := m.store.books.put(compose(l), "")
 	if err != nil {
 		return 0, err

@@ -46,6 +46,15 @@ type Message struct {
 	HeadersMore       int
 }
 
+// Dir is the direction of the subject.
+func (m *Message) Dir() string {
+	var b strings.Builder
+	for _, s := range m.Subject {
+		b.WriteString(s.Text)
+	}
+	return view.Direction(b.String())
+}
+
 // Party is a field of people.
 type Party struct {
 	Key    string // Of the catalog.

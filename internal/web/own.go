@@ -27,6 +27,8 @@ type Settings interface {
 	BeginRegister(ctx context.Context, v *Viewer) (Ceremony, error)
 	FinishRegister(ctx context.Context, v *Viewer, id, name string, answer []byte) (Passkey, *Ceremony, error)
 	FinishOpening(ctx context.Context, v *Viewer, id string, answer []byte) (Passkey, error)
+	// RenamePasskey returns ErrUnsuited for a name that can't be.
+	RenamePasskey(ctx context.Context, v *Viewer, id, name string) error
 	RemovePasskey(ctx context.Context, v *Viewer, id string) error
 	// BeginTOTP gives a secret that ConfirmTOTP makes count, by a code of it.
 	BeginTOTP(ctx context.Context, v *Viewer) (TOTP, error)
@@ -61,7 +63,8 @@ type Credentials struct {
 // Passkey is one that was registered.
 type Passkey struct {
 	ID, Name      string
-	Opens         bool // It has PRF, so that it opens older and personal mail.
+	Opens         bool // It opens all mail, the older too.
+	Everyday      bool // It opens personal mail of the last months.
 	Created, Used time.Time
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -114,6 +115,18 @@ func (s *ownSettings) FinishOpening(_ context.Context, _ *Viewer, id string, ans
 	}
 	s.keys[len(s.keys)-1].Opens = opens
 	return s.keys[len(s.keys)-1], nil
+}
+
+func (s *ownSettings) RenamePasskey(_ context.Context, _ *Viewer, id, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, k := range s.keys {
+		if k.ID == id {
+			s.keys[i].Name = name
+			return nil
+		}
+	}
+	return fs.ErrNotExist
 }
 
 func (s *ownSettings) RemovePasskey(_ context.Context, _ *Viewer, id string) error {

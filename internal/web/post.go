@@ -27,9 +27,11 @@ type Post interface {
 	// crosses the wall without Letter.FileCopy or may not cross it at all, and
 	// ErrUnsuited for one without recipients.
 	Send(ctx context.Context, v *Viewer, l *Letter, undo time.Duration) (Sent, error)
-	// Undo takes a letter back before it is delivered. After that it returns
-	// ErrLate.
-	Undo(ctx context.Context, v *Viewer, id string) (*Letter, error)
+	// Written reads a letter that was sent, to be written on.
+	Written(ctx context.Context, v *Viewer, id string) (*Letter, error)
+	// Undo takes a letter back before it is delivered, out of the queue and out
+	// of the sent folder. After that it returns ErrLate.
+	Undo(ctx context.Context, v *Viewer, id string) error
 
 	// SaveDraft seals a letter as a draft, durably, and then removes the one
 	// that it replaces (-1 for none; one that is gone already is no error).

@@ -137,6 +137,25 @@ func (s *site) registered(w http.ResponseWriter, r *request, k Passkey, err erro
 	return sendJSON(w, http.StatusOK, proved{Go: withDeed("/settings/security", s.did(r, deed{text: text}))})
 }
 
+func (s *site) renamePasskey(w http.ResponseWriter, r *request) error {
+	form, err := r.form()
+	if err != nil {
+		return err
+	}
+	name := strings.Join(strings.Fields(form.Get("name")), " ")
+	if err = ErrUnsuited; name != "" && len(name) <= maxName {
+		err = s.Settings.RenamePasskey(r.Context(), r.viewer, form.Get("id"), name)
+	}
+	if errors.Is(err, ErrUnsuited) {
+		p := securityPage{ErrorAt: "passkey"}
+		if p.Error, err = r.locale.Plain("passkey.name.wrong"); err != nil {
+			return err
+		}
+		return s.showSecurity(w, r, http.StatusUnprocessableEntity, p)
+	}
+	return s.secured(w, r, "passkey.renamed", "passkey", err)
+}
+
 func (s *site) removePasskey(w http.ResponseWriter, r *request) error {
 	form, err := r.form()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"sijill"
 )
@@ -99,6 +100,89 @@ func TestSettings(t *testing.T) {
 		t.Error("the digits that were chosen aren't used")
 	}
 	ok("/settings/preferences", url.Values{"digits": {"roman"}}, 400, "not understood")
+}
+
+// Each passkey says in plain words what it opens, and can be renamed by whose it is.
+func TestPasskeysAreTold(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	o.own.keys = []Passkey{
+		{ID: "k1", Name: "Deep", Opens: true, Everyday: true, Created: now.Add(-900 * time.Hour), Used: now.Add(-30 * time.Hour)},
+		{ID: "k2", Name: "Shallow", Everyday: true, Created: now},
+		{ID: "k3", Name: "Plain", Created: now},
+	}
+	c := o.signIn(t, records)
+	for lang, words := range map[string][3]string{
+		"en": {"and older mail for an hour", "older mail not yet", "Signs in only: the password is still needed"},
+		"ar": {"والأقدم لساعة", "ولا يفتح الأقدم بعد", "كلمة المرور لازمة للبريد الشخصي"},
+	} {
+		list := strings.Split(get(t, c, o.URL+"/settings/security", "Accept-Language", lang).body, `class="line-name"`)[1:]
+		for i, k := range list {
+			never := strings.Contains(k, map[string]string{"en": "Never used", "ar": "لم تُستعمل قط"}[lang])
+			if !strings.Contains(k, words[i]) || never != (i > 0) {
+				t.Errorf("%s: passkey %d says %q", lang, i+1, k[:600])
+			}
+		}
+	}
+	rename := func(id, name string) reply {
+		return post(t, c, o.URL+"/settings/passkey/rename", url.Values{"id": {id}, "name": {name}}, "Accept-Language", "en")
+	}
+	if a := rename("k3", "  مفتاح   البيت "); a.StatusCode != http.StatusOK || o.own.keys[2].Name != "مفتاح البيت" || !strings.Contains(a.body, "was renamed") {
+		t.Errorf("renamed: %s, %q", a.Status, o.own.keys[2].Name)
+	}
+	for _, bad := range []string{" ", strings.Repeat("x", 1000)} {
+		if a := rename("k3", bad); a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, "be the name of a passkey") {
+			t.Errorf("%.10q: %s", bad, a.Status)
+		}
+	}
+	if a := rename("k9", "x"); a.StatusCode != http.StatusNotFound {
+		t.Errorf("one that isn't there: %s", a.Status)
+	}
+}
+
+// What comes to no address of a domain goes where an administrator says.
+func TestCatchAll(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	c := o.signIn(t, records)
+	set := func(domain, do, address string) reply {
+		return post(t, c, o.URL+"/admin/domains/catch-all", url.Values{"domain": {domain}, "do": {do}, "address": {address}}, "Accept-Language", "en")
+	}
+	if a := get(t, c, o.URL+"/admin/domains", "Accept-Language", "en"); !strings.Contains(a.body, "is refused, so that") {
+		t.Error("it isn't said that there's none")
+	}
+	if a := set("diwan.example", "set", "nobody@diwan.example"); a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, "Nobody here has the address") || !strings.Contains(a.body, `value="nobody@diwan.example"`) {
+		t.Errorf("to nobody: %s", a.Status)
+	}
+	if a := set("diwan.example", "set", " "+records); a.StatusCode != http.StatusOK || o.bureau.domains[0].CatchAll != records || !strings.Contains(a.body, "goes to <bdi>"+records) {
+		t.Errorf("set: %s, %+v", a.Status, o.bureau.domains[0].CatchAll)
+	}
+	if a := set("elsewhere.example", "set", records); a.StatusCode != http.StatusNotFound {
+		t.Errorf("of a foreign domain: %s", a.Status)
+	}
+	if a := set("diwan.example", "set", ""); a.StatusCode != http.StatusBadRequest || o.bureau.domains[0].CatchAll == "" {
+		t.Errorf("to nothing: %s", a.Status)
+	}
+	if a := set("diwan.example", "none", records); a.StatusCode != http.StatusOK || o.bureau.domains[0].CatchAll != "" {
+		t.Errorf("ended: %s", a.Status)
+	}
+	if a := post(t, o.signIn(t, noura), o.URL+"/admin/domains/catch-all", url.Values{"domain": {"diwan.example"}, "do": {"set"}, "address": {records}}); a.StatusCode != http.StatusNotFound || o.bureau.domains[0].CatchAll != "" {
+		t.Errorf("by others: %s", a.Status)
+	}
+}
+
+// The page of reports says how far it looks, and to whom reports come.
+func TestReportsSayWhose(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	o.bureau.reportsTo = append(o.bureau.reportsTo, ReportsTo{Domain: "new.example", Address: "postmaster@new.example", Whose: ReportsNobody})
+	a := get(t, o.signIn(t, records), o.URL+"/admin/health", "Accept-Language", "en")
+	for _, want := range []string{"last <bdi>30</bdi> days", "only those that came to your own mailbox", "postmaster@diwan.example</bdi>, which is yours",
+		"postmaster@bayt.example</bdi>, which <bdi>نورة السالم</bdi> has", "postmaster@new.example</bdi>, which nobody has"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("it doesn't say %q", want)
+		}
+	}
 }
 
 func TestSessions(t *testing.T) {

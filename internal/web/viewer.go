@@ -89,6 +89,9 @@ type Access interface {
 	SignIn(ctx context.Context, name, password, code string, c Caller) (*Viewer, error)
 	// Resume gives the viewer of a session; fs.ErrNotExist when it's over.
 	Resume(ctx context.Context, token string) (*Viewer, error)
+	// Lasts tells whether a viewer's session goes on, which doesn't count as
+	// using it; fs.ErrNotExist when it's over.
+	Lasts(ctx context.Context, v *Viewer) error
 	// SignOut ends a session. One that's over already is no error.
 	SignOut(ctx context.Context, token string) error
 

@@ -15,6 +15,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -79,6 +80,11 @@ type Config struct {
 	MaxLetter int64
 	// Proxies are the peers whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
+	// Streams bounds the pages that listen for news at the same time, overall
+	// and of one account; 0 means 2,000 and 12. Those beyond ask again every
+	// StreamRetry, 0 meaning a minute.
+	Streams, AccountStreams int
+	StreamRetry             time.Duration
 	// Health says whether the server can do its work; nil means it always can.
 	Health func(context.Context) error
 	// Now is the clock; nil means time.Now.
@@ -87,12 +93,13 @@ type Config struct {
 	Location *time.Location
 }
 
-// site is the handler's state. All but deeds is read-only after New.
+// site is the handler's state. All but deeds and streams is read-only after New.
 type site struct {
 	Config
 	views   *view.Views
 	letters *cleaner
 	deeds   deeds
+	streams streams
 }
 
 // New makes the handler of all pages. It parses every template; an error means
@@ -107,9 +114,9 @@ func New(c Config) (http.Handler, error) {
 	if c.Location == nil {
 		c.Location = time.Local
 	}
-	if c.MaxLetter == 0 {
-		c.MaxLetter = 35 << 20
-	}
+	c.MaxLetter = cmp.Or(c.MaxLetter, 35<<20)
+	c.Streams, c.AccountStreams = cmp.Or(c.Streams, 2000), cmp.Or(c.AccountStreams, 12)
+	c.StreamRetry = cmp.Or(c.StreamRetry, time.Minute)
 	views, err := view.New()
 	if err != nil {
 		return nil, err
@@ -176,6 +183,7 @@ func (s *site) routesOfMail(m *http.ServeMux) {
 	m.Handle("POST /open/anew", s.signed(s.startAnew))
 	m.Handle("POST /prove", s.signed(s.prove))
 	m.Handle("GET /events", s.open(s.events))
+	m.Handle("GET /events/now", s.open(s.eventNow))
 }
 
 func (s *site) routesOfPost(m *http.ServeMux) {
@@ -199,6 +207,7 @@ func (s *site) routesOfSettings(m *http.ServeMux) {
 	m.Handle("POST /settings/passkey/begin", s.signed(s.beginRegister))
 	m.Handle("POST /settings/passkey", s.signed(s.finishRegister))
 	m.Handle("POST /settings/passkey/opening", s.signed(s.finishOpening))
+	m.Handle("POST /settings/passkey/rename", s.signed(s.renamePasskey))
 	m.Handle("POST /settings/passkey/remove", s.signed(s.removePasskey))
 	m.Handle("POST /settings/totp/begin", s.signed(s.beginTOTP))
 	m.Handle("POST /settings/totp", s.signed(s.confirmTOTP))
@@ -218,6 +227,7 @@ func (s *site) routesOfAdmin(m *http.ServeMux) {
 	m.Handle("POST /admin/accounts/{account}", s.running(s.changeAccount))
 	m.Handle("GET /admin/domains", s.running(s.domains))
 	m.Handle("POST /admin/domains", s.running(s.addDomain))
+	m.Handle("POST /admin/domains/catch-all", s.running(s.setCatchAll))
 	m.Handle("GET /admin/queue", s.running(s.queue))
 	m.Handle("POST /admin/queue", s.running(s.changeQueue))
 	m.Handle("GET /admin/health", s.running(s.vitals))

@@ -23,13 +23,29 @@
     document.dispatchEvent(new CustomEvent("sijill:news", { detail: news }));
   }
 
+  function told(news) {
+    put(news);
+    if (channel) channel.postMessage(news);
+  }
+
+  // A browser asks again by itself when the connection breaks, but not when the
+  // server has refused (too many listen already) or a proxy answers in its place.
+  // Then the counts are asked for now, and the stream again later.
   function listen() {
     const stream = new EventSource(source.content);
-    stream.addEventListener("counts", (e) => {
-      const news = JSON.parse(e.data);
-      put(news);
-      if (channel) channel.postMessage(news);
+    stream.addEventListener("counts", (e) => told(JSON.parse(e.data)));
+    stream.addEventListener("error", () => {
+      if (stream.readyState === EventSource.CLOSED) ask();
     });
+  }
+
+  async function ask() {
+    try {
+      const answer = await fetch(source.content + "/now", { cache: "no-store" });
+      if (answer.status === 204) return; // Signed out.
+      if (answer.ok) told(await answer.json());
+    } catch { /* The server is away. */ }
+    setTimeout(listen, source.dataset.retry * 1000);
   }
 
   if (channel) channel.addEventListener("message", (e) => put(e.data));
