@@ -259,29 +259,34 @@ func (m *Mailbox) ProgramChanges(ctx context.Context, account, folder, since int
 		if err != nil {
 			return err
 		}
-		c.ModSeq = f.ModSeq
-		if since < f.forgotten || since > f.ModSeq {
-			c.Whole = true
-			return nil
-		}
-		if err := c.read(tx, folder, since); err != nil {
-			return err
-		}
-		c.Changed = slices.DeleteFunc(c.Changed, func(p Place) bool {
-			cold := p.Flags&FlagCold != 0
-			if cold {
-				c.Gone = append(c.Gone, p.UID)
-			}
-			return cold
-		})
-		slices.Sort(c.Gone)
-		c.Changed, err = withNotice(tx, f, c.Changed, 1, math.MaxInt64, since)
+		c, err = programChanges(tx, f, since)
 		return err
 	})
 	if err != nil {
 		return Changes{}, fmt.Errorf("reading changes: %w", err)
 	}
 	return c, nil
+}
+
+func programChanges(tx *db.Tx, f *folder, since int64) (c Changes, err error) {
+	c.ModSeq = f.ModSeq
+	if since < f.forgotten || since > f.ModSeq {
+		c.Whole = true
+		return c, nil
+	}
+	if err := c.read(tx, f.ID, since); err != nil {
+		return c, err
+	}
+	c.Changed = slices.DeleteFunc(c.Changed, func(p Place) bool {
+		cold := p.Flags&FlagCold != 0
+		if cold {
+			c.Gone = append(c.Gone, p.UID)
+		}
+		return cold
+	})
+	slices.Sort(c.Gone)
+	c.Changed, err = withNotice(tx, f, c.Changed, 1, math.MaxInt64, since)
+	return c, err
 }
 
 // ErrNotice says that what was to be changed is the mailbox's own notice alone.

@@ -72,10 +72,11 @@ type Mailbox struct {
 	register Register
 	cooling  Cooling
 
-	watchers watchers
-	mu       sync.Mutex     // Guards claimed.
-	claimed  map[int64]bool // Notes that somebody is appending.
-	owed     chan struct{}
+	watchers  watchers
+	snapshots snapshots
+	mu        sync.Mutex     // Guards claimed.
+	claimed   map[int64]bool // Notes that somebody is appending.
+	owed      chan struct{}
 }
 
 // New makes the mailbox whose tables are in d. Its migrations must have run

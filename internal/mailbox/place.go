@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -73,30 +72,6 @@ func (m *Mailbox) Places(ctx context.Context, account, folder, first, last int64
 	if err != nil {
 		return nil, fmt.Errorf("reading the messages of a folder: %w", err)
 	}
-	return list, nil
-}
-
-// Among gives those of some entries that are in a folder, by UID.
-func (m *Mailbox) Among(ctx context.Context, account, folder int64, entries []int64) (list []Place, err error) {
-	err = m.db.Read(ctx, func(tx *db.Tx) error {
-		if _, err := owned(tx, account, folder); err != nil {
-			return err
-		}
-		const q = `SELECT uid, entry, row, flags, keywords, mod_seq FROM mail_place INDEXED BY mail_place_entry
-			WHERE folder = ? AND account = ? AND entry IN (?)`
-		return eachOf(tx, q, []any{folder, account}, entries, func(r db.Row) error {
-			p := Place{Folder: folder}
-			var keywords string
-			err := r.Scan(&p.UID, &p.Entry, &p.Row, &p.Flags, &keywords, &p.ModSeq)
-			p.Keywords = splitKeywords(keywords)
-			list = append(list, p)
-			return err
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading where entries are in a folder: %w", err)
-	}
-	slices.SortFunc(list, func(a, b Place) int { return cmp.Compare(a.UID, b.UID) })
 	return list, nil
 }
 

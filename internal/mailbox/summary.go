@@ -48,6 +48,28 @@ func (v *View) Summaries(ctx context.Context, entries []int64) ([]Summary, error
 	return list, nil
 }
 
+// Sizes gives about how many octets messages have, to reckon with before they are
+// opened; of others than were asked for too. Some may be missing.
+func (v *View) Sizes(ctx context.Context, entries []int64) (map[int64]int64, error) {
+	sizes := make(map[int64]int64, len(entries))
+	read := func(tx *db.Tx) error {
+		return eachEntry(tx, "SELECT entry, size FROM mail_message WHERE entry", entries, func(r db.Row) error {
+			var entry, size int64
+			err := r.Scan(&entry, &size)
+			sizes[entry] = size
+			return err
+		})
+	}
+	err := v.m.facts.db.Read(ctx, read)
+	if err == nil && v.private != nil && len(sizes) < len(entries) {
+		err = v.private.db.Read(ctx, read)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading sizes: %w", err)
+	}
+	return sizes, nil
+}
+
 // givenDates takes internal dates of personal mail from where it lies: the date
 // that the client gave it is not sealed with the message.
 func (v *View) givenDates(ctx context.Context, entries []int64, found map[int64]*Summary) error {
@@ -84,17 +106,8 @@ func summaries(tx *db.Tx, account int64, entries []int64, into map[int64]*Summar
 		}
 		return err
 	}
-	for part := range slices.Chunk(unique(slices.Clone(entries)), 512) {
-		first, last := part[0], part[len(part)-1]
-		var err error
-		if last-first < int64(dense*len(part)) {
-			err = tx.Each("SELECT entry, row FROM mail_message WHERE entry BETWEEN ? AND ?", []any{first, last}, take)
-		} else {
-			err = eachOf(tx, "SELECT entry, row FROM mail_message WHERE entry IN (?)", nil, part, take)
-		}
-		if err != nil {
-			return err
-		}
+	if err := eachEntry(tx, "SELECT entry, row FROM mail_message WHERE entry", entries, take); err != nil {
+		return err
 	}
 	const q = `SELECT m.row, m.entry, m.size, coalesce(m.sent, 0), coalesce(m.internal, m.captured),
 		m.from_name, m.from_addr, m.to_text, m.subject, m.envelope
@@ -106,6 +119,24 @@ func summaries(tx *db.Tx, account int64, entries []int64, into map[int64]*Summar
 		}
 		return err
 	})
+}
+
+// eachEntry runs a query, which ends in the column of the entry, for entries: by
+// ranges where these lie close. It may come upon others too.
+func eachEntry(tx *db.Tx, query string, entries []int64, take func(db.Row) error) error {
+	for part := range slices.Chunk(unique(slices.Clone(entries)), 512) {
+		first, last := part[0], part[len(part)-1]
+		var err error
+		if last-first < int64(dense*len(part)) {
+			err = tx.Each(query+" BETWEEN ? AND ?", []any{first, last}, take)
+		} else {
+			err = eachOf(tx, query+" IN (?)", nil, part, take)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func scanSummary(r db.Row) (*Summary, error) {
