@@ -111,11 +111,11 @@ func (u *imapUser) Places(ctx context.Context, folder, first, last int64) ([]mai
 	return u.o.mailbox.ProgramPlaces(ctx, u.account, folder, first, last)
 }
 
-func (u *imapUser) Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error) {
+func (u *imapUser) Snapshot(ctx context.Context, folder int64) (*mailbox.Snapshot, error) {
 	if err := u.mine(ctx, folder); err != nil {
 		return nil, err
 	}
-	return u.o.mailbox.Among(ctx, u.account, folder, entries)
+	return u.o.mailbox.ProgramSnapshot(ctx, u.account, folder)
 }
 
 func (u *imapUser) Changes(ctx context.Context, folder, since int64) (mailbox.Changes, error) {
@@ -212,6 +212,10 @@ func (v *visit) sync(ctx context.Context) error {
 		return nil
 	}
 	return v.shelf.Sync(ctx)
+}
+
+func (u *imapUser) Sizes(ctx context.Context, entries []int64) (map[int64]int64, error) {
+	return u.view().Sizes(ctx, entries)
 }
 
 // Ready reads in one go what opening messages needs.

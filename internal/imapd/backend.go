@@ -19,8 +19,8 @@ type Backend interface {
 }
 
 // User is what one credential gives access to. It belongs to one connection;
-// of its methods Folders, Places, Changes, Watch and Ready may be called while
-// another runs.
+// of its methods Folders, Places, Snapshot, Changes, Watch, Summaries and Ready may
+// be called while another runs.
 //
 // Errors wrap fs.ErrNotExist for a folder that isn't there, fs.ErrExist for one
 // that is, and mailbox.ErrWall where office and personal mail would mix. Any other
@@ -42,8 +42,8 @@ type User interface {
 
 	// Places are the messages of a folder from one UID to another, by UID.
 	Places(ctx context.Context, folder, first, last int64) ([]mailbox.Place, error)
-	// Among are those of some entries that are in a folder, by UID.
-	Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error)
+	// Snapshot is what is known of all messages of a folder as it is now.
+	Snapshot(ctx context.Context, folder int64) (*mailbox.Snapshot, error)
 	// Changes are what has changed in a folder since a state that Folder.ModSeq
 	// or Changes.ModSeq named.
 	Changes(ctx context.Context, folder, since int64) (mailbox.Changes, error)
@@ -67,12 +67,15 @@ type User interface {
 	// Summaries are what lists need of messages. Those that can't be had are
 	// left out.
 	Summaries(ctx context.Context, entries []int64) ([]mailbox.Summary, error)
+	// Sizes are about how many octets messages have, to reckon with before they
+	// are opened. Some may be missing, and of others there.
+	Sizes(ctx context.Context, entries []int64) (map[int64]int64, error)
 	// Ready reads in one go what opening messages needs, at most 500 of them.
 	// What it returns opens the one at index i, as mail programs are to see it;
 	// it is called many times at once, and an error is of that message alone.
 	Ready(ctx context.Context, entries []int64) (open func(i int) ([]byte, error), err error)
 	// Search returns the entries that have the words of text in them one after
-	// the other, in the header or the body.
+	// the other, in the header or the body, ascending.
 	Search(ctx context.Context, text string) ([]int64, error)
 
 	// Close ends the sign-in.

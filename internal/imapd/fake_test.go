@@ -224,14 +224,17 @@ func (r *reader) Subscribe(_ context.Context, id int64, on bool) error {
 	return err
 }
 
-func (r *reader) Among(ctx context.Context, folder int64, entries []int64) (list []mailbox.Place, err error) {
-	all, err := r.Places(ctx, folder, 1, 1<<32)
-	for _, p := range all {
-		if slices.Contains(entries, p.Entry) {
-			list = append(list, p)
-		}
+func (r *reader) Snapshot(ctx context.Context, folder int64) (*mailbox.Snapshot, error) {
+	r.mu.Lock()
+	f, err := r.at(folder)
+	if err != nil {
+		r.mu.Unlock()
+		return nil, err
 	}
-	return list, err
+	modSeq := f.ModSeq
+	r.mu.Unlock()
+	list, err := r.Places(ctx, folder, 1, 1<<32)
+	return mailbox.NewSnapshot(modSeq, list), err
 }
 
 func (r *reader) Places(_ context.Context, folder, first, last int64) (list []mailbox.Place, err error) {
@@ -403,6 +406,16 @@ func (r *reader) Summaries(_ context.Context, entries []int64) ([]mailbox.Summar
 		list[i] = r.messages[e].sum
 	}
 	return list, nil
+}
+
+func (r *reader) Sizes(_ context.Context, entries []int64) (map[int64]int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sizes := map[int64]int64{}
+	for _, e := range entries {
+		sizes[e] = r.messages[e].sum.Size
+	}
+	return sizes, nil
 }
 
 func (r *reader) Ready(_ context.Context, entries []int64) (func(i int) ([]byte, error), error) {

@@ -1,9 +1,11 @@
 package imapd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
@@ -35,7 +37,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 		return err
 	}
 	f := &fetch{session: s, w: w, o: o}
-	missing, err := s.each(spans, f.batch)
+	missing, err := f.ahead(spans)
 	if err != nil {
 		return s.refuse("fetching", err)
 	}
@@ -70,29 +72,92 @@ func (f *fetch) reads() bool {
 	return false
 }
 
-// batch answers for some messages.
-func (f *fetch) batch(batch []numbered) error {
-	if f.reads() {
-		if err := f.markSeen(batch); err != nil {
-			return err
+// portion is some of the messages, with what lists need of them.
+type portion struct {
+	batch     []numbered
+	summaries map[int64]*mailbox.Summary
+}
+
+// ahead answers for the messages of spans. While one portion is written the next
+// is read.
+func (f *fetch) ahead(spans []span) (missing int, err error) {
+	size := batchSize
+	if f.listed() && !f.opens() {
+		size = listSize
+	}
+	if count(spans) <= size {
+		return f.each(spans, size, func(batch []numbered) error {
+			p, err := f.prepare(batch)
+			if err != nil {
+				return err
+			}
+			return f.answer(p)
+		})
+	}
+	ready, stop := make(chan *portion, 1), make(chan struct{})
+	var failed error
+	go func() {
+		defer close(ready)
+		missing, failed = f.each(spans, size, func(batch []numbered) error {
+			p, err := f.prepare(slices.Clone(batch))
+			if err != nil {
+				return err
+			}
+			select {
+			case ready <- p:
+				return nil
+			case <-stop:
+				return errStopped
+			}
+		})
+	}()
+	for p := range ready {
+		if err == nil {
+			if err = f.answer(p); err != nil {
+				close(stop)
+			}
 		}
 	}
-	var summaries map[int64]*mailbox.Summary
-	if f.listed() || f.opens() {
-		places := make([]mailbox.Place, len(batch))
-		for i := range batch {
-			places[i] = batch[i].place
-		}
-		var err error
-		if summaries, err = f.summaries(places); err != nil {
-			return err
-		}
+	return missing, cmp.Or(err, failed)
+}
+
+// errStopped ends the reading for an answer that can't be written.
+var errStopped = errors.New("imapd: nobody reads the answer")
+
+// prepare reads what lists need of messages, and makes their envelopes.
+func (f *fetch) prepare(batch []numbered) (*portion, error) {
+	p := &portion{batch: batch}
+	if !f.listed() {
+		return p, nil
 	}
-	if f.opens() || f.listed() && len(summaries) < len(batch) {
-		return f.opened(batch, summaries)
+	places := make([]mailbox.Place, len(batch))
+	for i := range batch {
+		places[i] = batch[i].place
+	}
+	var err error
+	if p.summaries, err = f.summaries(places); err != nil || !f.o.Envelope {
+		return p, err
 	}
 	for i := range batch {
-		if err := f.write(&batch[i], summaries[batch[i].place.Entry], nil); err != nil {
+		if sum := p.summaries[batch[i].place.Entry]; sum != nil {
+			batch[i].envelope = envelopeOf(sum)
+		}
+	}
+	return p, nil
+}
+
+// answer answers for some messages.
+func (f *fetch) answer(p *portion) error {
+	if f.reads() {
+		if err := f.markSeen(p.batch); err != nil {
+			return err
+		}
+	}
+	if f.opens() || f.listed() && len(p.summaries) < len(p.batch) {
+		return f.opened(p.batch, p.summaries)
+	}
+	for i := range p.batch {
+		if err := f.write(&p.batch[i], p.summaries[p.batch[i].place.Entry], nil); err != nil {
 			return err
 		}
 	}
@@ -145,7 +210,10 @@ func (f *fetch) markSeen(batch []numbered) error {
 
 // opened answers for messages that have to be opened, several at once.
 func (f *fetch) opened(batch []numbered, summaries map[int64]*mailbox.Summary) error {
-	q := f.openAll(batch, summaries)
+	q, err := f.openMessages(batch)
+	if err != nil {
+		return err
+	}
 	defer q.stop()
 	for i := range batch {
 		raw, err := q.next()
@@ -186,7 +254,10 @@ func (f *fetch) write(n *numbered, sum *mailbox.Summary, raw []byte) error {
 		w.WriteFlags(flagNames(n.place.Flags, n.place.Keywords))
 	}
 	if f.o.Envelope {
-		w.WriteEnvelope(envelopeOf(sum))
+		if n.envelope == nil {
+			n.envelope = envelopeOf(sum)
+		}
+		w.WriteEnvelope(n.envelope)
 	}
 	if f.o.InternalDate {
 		w.WriteInternalDate(dateWithin(sum.Internal))

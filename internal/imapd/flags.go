@@ -61,12 +61,13 @@ next:
 	return f, keywords, nil
 }
 
-// hasFlag tells whether a message has a flag or keyword; capitals don't count.
-func hasFlag(p *mailbox.Place, name imap.Flag) bool {
+// hasFlag tells whether a flag or keyword is among those of a message; capitals
+// don't count.
+func hasFlag(flags mailbox.Flags, keywords []string, name imap.Flag) bool {
 	for _, s := range systemFlags {
 		if strings.EqualFold(string(name), string(s.name)) {
-			return p.Flags&s.flag != 0
+			return flags&s.flag != 0
 		}
 	}
-	return slices.ContainsFunc(p.Keywords, func(k string) bool { return strings.EqualFold(k, string(name)) })
+	return slices.ContainsFunc(keywords, func(k string) bool { return strings.EqualFold(k, string(name)) })
 }

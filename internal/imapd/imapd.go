@@ -200,7 +200,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // admit makes a connection's guard, or refuses it and returns nil.
 func (s *Server) admit(c net.Conn, wrap func(net.Conn) net.Conn) *guard {
-	peer := addrOf(c.RemoteAddr())
+	peer := door.Addr(c.RemoteAddr())
 	if !s.enter(peer) {
 		s.stats.turnedAway.Add(1)
 		if w := wrap(c); w == c {

@@ -1,7 +1,7 @@
 package imapd
 
 import (
-	"net"
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -43,28 +43,18 @@ type Limits struct {
 }
 
 func (l Limits) orDefault() Limits {
-	set := func(n *int, v int) {
-		if *n == 0 {
-			*n = v
-		}
-	}
-	wait := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&l.Connections, 5000)
-	set(&l.PerAddress, 200)
-	set(&l.ConnectRate, 600)
-	set(&l.Failures, 5)
-	set(&l.Errors, 50)
-	wait(&l.Login, time.Minute)
-	wait(&l.Idle, 35*time.Minute)
-	wait(&l.Command, 5*time.Minute)
-	wait(&l.Write, 2*time.Minute)
-	wait(&l.MemoryWait, 20*time.Second)
+	l.Connections = cmp.Or(l.Connections, 5000)
+	l.PerAddress = cmp.Or(l.PerAddress, 200)
+	l.ConnectRate = cmp.Or(l.ConnectRate, 600)
+	l.Failures = cmp.Or(l.Failures, 5)
+	l.Errors = cmp.Or(l.Errors, 50)
+	l.Login = cmp.Or(l.Login, time.Minute)
+	l.Idle = cmp.Or(l.Idle, 35*time.Minute)
+	l.Command = cmp.Or(l.Command, 5*time.Minute)
+	l.Write = cmp.Or(l.Write, 2*time.Minute)
+	l.MemoryWait = cmp.Or(l.MemoryWait, 20*time.Second)
 	if l.Exempt == nil {
-		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		l.Exempt = door.Loopback()
 	}
 	return l
 }
@@ -72,12 +62,4 @@ func (l Limits) orDefault() Limits {
 // peers are the limits per address.
 func (l Limits) peers() door.Limits {
 	return door.Limits{PerAddress: l.PerAddress, ConnectRate: l.ConnectRate, Exempt: l.Exempt}
-}
-
-// addrOf returns the IP address of a peer; the zero Addr where it has none.
-func addrOf(a net.Addr) netip.Addr {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
 }

@@ -10,6 +10,7 @@ import (
 
 const (
 	batchSize = 5000 // messages that are looked up together
+	listSize  = 1000 // of which lists are answered from summaries
 	readySize = 500  // messages that are readied to be opened together
 	nearby    = 64   // UIDs between two ranges that are read in one piece
 )
@@ -20,9 +21,10 @@ const expungeIssued imap.ResponseCode = "EXPUNGEISSUED"
 
 // numbered is a message of the selected folder.
 type numbered struct {
-	seq   uint32
-	place mailbox.Place
-	told  bool // its flags changed and are to be told
+	seq      uint32
+	place    mailbox.Place
+	told     bool           // its flags changed and are to be told
+	envelope *imap.Envelope // made ahead; nil if it wasn't
 }
 
 // resolve finds the messages that a set names: numbers of the folder as the
@@ -45,14 +47,14 @@ func (s *session) resolve(set imap.NumSet) ([]span, error) {
 	return spans, nil
 }
 
-// each calls f with the messages of spans in order, a batch at a time. missing
+// each calls f with the messages of spans in order, about size at a time. missing
 // is how many of them are not there any more.
-func (s *session) each(spans []span, f func([]numbered) error) (missing int, err error) {
+func (s *session) each(spans []span, size int, f func([]numbered) error) (missing int, err error) {
 	l := &s.sel.uids
 	var batch []numbered
 	want := 0
 	for len(spans) > 0 {
-		part := cut(&spans, l)
+		part := cut(&spans, l, size)
 		places, err := s.user.Places(s.ctx, s.sel.folder.ID, int64(l.at(part[0].first)), int64(l.at(part[len(part)-1].last)))
 		if err != nil {
 			return 0, err
@@ -64,7 +66,7 @@ func (s *session) each(spans []span, f func([]numbered) error) (missing int, err
 		}
 		missing += want - (len(batch) - had)
 		want = 0
-		if len(batch) >= batchSize || len(spans) == 0 {
+		if len(batch) >= size || len(spans) == 0 {
 			if err := f(batch); err != nil {
 				return 0, err
 			}
@@ -74,11 +76,18 @@ func (s *session) each(spans []span, f func([]numbered) error) (missing int, err
 	return missing, nil
 }
 
-// cut takes spans from the front that lie near each other, up to a batch of
-// messages.
-func cut(spans *[]span, l *uidList) []span {
+// count is how many messages spans have.
+func count(spans []span) (n int) {
+	for _, s := range spans {
+		n += int(s.last - s.first + 1)
+	}
+	return n
+}
+
+// cut takes spans from the front that lie near each other, up to size messages.
+func cut(spans *[]span, l *uidList, size int) []span {
 	var part []span
-	room := uint32(batchSize)
+	room := uint32(size)
 	for len(*spans) > 0 && room > 0 {
 		next := &(*spans)[0]
 		if n := len(part); n > 0 && l.at(next.first)-l.at(part[n-1].last) > nearby {
@@ -110,7 +119,7 @@ func (l *uidList) number(batch []numbered, part []span, places []mailbox.Place) 
 
 // collect returns the messages of spans.
 func (s *session) collect(spans []span) (all []numbered, missing int, err error) {
-	missing, err = s.each(spans, func(batch []numbered) error {
+	missing, err = s.each(spans, batchSize, func(batch []numbered) error {
 		all = append(all, batch...)
 		return nil
 	})

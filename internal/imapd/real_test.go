@@ -99,8 +99,8 @@ func (m *member) Subscribe(ctx context.Context, folder int64, on bool) error {
 	return m.mail.Subscribe(ctx, account, folder, on)
 }
 
-func (m *member) Among(ctx context.Context, folder int64, entries []int64) ([]mailbox.Place, error) {
-	return m.mail.Among(ctx, account, folder, entries)
+func (m *member) Snapshot(ctx context.Context, folder int64) (*mailbox.Snapshot, error) {
+	return m.mail.ProgramSnapshot(ctx, account, folder)
 }
 
 func (m *member) Places(ctx context.Context, folder, first, last int64) ([]mailbox.Place, error) {
@@ -162,6 +162,10 @@ func (m *member) classOf(ctx context.Context, folder int64) (sijill.Class, error
 		err = fmt.Errorf("folder %d: %w", folder, fs.ErrNotExist)
 	}
 	return "", err
+}
+
+func (m *member) Sizes(ctx context.Context, entries []int64) (map[int64]int64, error) {
+	return m.mail.View(account, nil).Sizes(ctx, entries)
 }
 
 func (m *member) Summaries(ctx context.Context, entries []int64) ([]mailbox.Summary, error) {

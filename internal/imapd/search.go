@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,19 +19,26 @@ const (
 )
 
 // hunt is one SEARCH under way. Messages are looked at as little as the keys
-// need: places first, then the index, then summaries, and last the messages.
+// need: the snapshot of the folder first, then the index, then summaries, and last
+// the messages.
 type hunt struct {
 	*session
+	snap      *mailbox.Snapshot
 	summaries map[int64]*mailbox.Summary
-	found     map[string]map[int64]bool // entries by what the index was asked
+	found     map[string][]int64 // entries by what the index was asked, ascending
 	keys      int
 }
+
+// hit is a message that may match: its number, and its index in the snapshot.
+type hit struct{ seq, at uint32 }
+
+func (h *hunt) entry(n hit) int64 { return h.snap.Entry(int(n.at)) }
 
 // Search answers SEARCH.
 func (s *session) Search(kind imapserver.NumKind, c *imap.SearchCriteria, o *imap.SearchOptions) (*imap.SearchData, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := &hunt{session: s, summaries: map[int64]*mailbox.Summary{}, found: map[string]map[int64]bool{}}
+	h := &hunt{session: s, summaries: map[int64]*mailbox.Summary{}, found: map[string][]int64{}}
 	if !h.within(c, 0) {
 		return nil, no(imap.ResponseCodeLimit, "The search has too many keys")
 	}
@@ -74,7 +80,7 @@ func (s *session) save(set imap.UIDSet, spans []span, o *imap.SearchOptions) {
 	}
 }
 
-func spansOf(hits []numbered) (spans []span) {
+func spansOf(hits []hit) (spans []span) {
 	for i := range hits {
 		if n := len(spans); n > 0 && spans[n-1].last+1 == hits[i].seq {
 			spans[n-1].last++
@@ -114,7 +120,7 @@ func (h *hunt) within(c *imap.SearchCriteria, depth int) bool {
 
 // run looks at the messages that the outermost keys leave over, and returns
 // those that match, in order.
-func (h *hunt) run(c *imap.SearchCriteria) ([]numbered, error) {
+func (h *hunt) run(c *imap.SearchCriteria) ([]hit, error) {
 	spans := []span{{1, h.sel.uids.n}}
 	if h.sel.uids.n == 0 {
 		spans = nil
@@ -130,40 +136,29 @@ func (h *hunt) run(c *imap.SearchCriteria) ([]numbered, error) {
 		s, _ := h.sel.uids.numbers(set)
 		spans = overlap(spans, s)
 	}
-	all, few, err := h.few(c, spans)
-	if err == nil && !few {
-		all, _, err = h.collect(spans)
-	}
-	if err != nil {
+	var err error
+	if h.snap, err = h.user.Snapshot(h.ctx, h.sel.folder.ID); err != nil {
 		return nil, err
 	}
-	return h.filter(c, all)
+	return h.filter(c, h.there(spans))
 }
 
-// few asks the index first, where it can answer a key that must hold: reading
-// the places of a large folder takes longer than finding a word in it. It
-// reports whether the hits are so few that only these need be looked at.
-func (h *hunt) few(c *imap.SearchCriteria, spans []span) (list []numbered, few bool, err error) {
-	for _, phrase := range slices.Concat(c.Text, c.Body) {
-		if !askable(phrase) {
-			continue
-		}
-		entries, err := h.index(phrase)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(entries) > int(h.sel.uids.n)/fewer {
-			continue
-		}
-		places, err := h.user.Among(h.ctx, h.sel.folder.ID, slices.Sorted(maps.Keys(entries)))
-		return h.sel.uids.number(nil, spans, places), err == nil, err
+// there are the messages of spans that the folder has still.
+func (h *hunt) there(spans []span) []hit {
+	list := make([]hit, 0, count(spans))
+	for _, s := range spans {
+		at := h.snap.From(h.sel.uids.at(s.first))
+		h.sel.uids.each(s, func(seq, uid uint32) {
+			for at < h.snap.Len() && h.snap.UID(at) < uid {
+				at++
+			}
+			if at < h.snap.Len() && h.snap.UID(at) == uid {
+				list = append(list, hit{seq: seq, at: uint32(at)})
+			}
+		})
 	}
-	return nil, false, nil
+	return list
 }
-
-// fewer is how many times more messages than hits a folder has, where to read
-// places one by one is quicker than to read all.
-const fewer = 4
 
 // overlap is what two lists of spans have in common.
 func overlap(a, b []span) (out []span) {
@@ -182,10 +177,10 @@ func overlap(a, b []span) (out []span) {
 }
 
 // filter returns those of list that match all keys, cheap keys first.
-func (h *hunt) filter(c *imap.SearchCriteria, list []numbered) ([]numbered, error) {
+func (h *hunt) filter(c *imap.SearchCriteria, list []hit) ([]hit, error) {
 	list = h.placed(c, list)
 	var err error
-	for _, step := range []func(*imap.SearchCriteria, []numbered) ([]numbered, error){
+	for _, step := range []func(*imap.SearchCriteria, []hit) ([]hit, error){
 		h.worded, h.summed, h.headed, h.negated, h.either,
 	} {
 		if len(list) == 0 {
@@ -199,10 +194,10 @@ func (h *hunt) filter(c *imap.SearchCriteria, list []numbered) ([]numbered, erro
 }
 
 // keep returns those of list that ok accepts. It leaves list as it is.
-func keep(list []numbered, ok func(*numbered) bool) []numbered {
-	var out []numbered
+func keep(list []hit, ok func(hit) bool) []hit {
+	var out []hit
 	for i := range list {
-		if ok(&list[i]) {
+		if ok(list[i]) {
 			out = append(out, list[i])
 		}
 	}
@@ -210,7 +205,7 @@ func keep(list []numbered, ok func(*numbered) bool) []numbered {
 }
 
 // placed applies numbers, flags and keywords.
-func (h *hunt) placed(c *imap.SearchCriteria, list []numbered) []numbered {
+func (h *hunt) placed(c *imap.SearchCriteria, list []hit) []hit {
 	if len(c.SeqNum)+len(c.UID)+len(c.Flag)+len(c.NotFlag) == 0 {
 		return list
 	}
@@ -223,19 +218,24 @@ func (h *hunt) placed(c *imap.SearchCriteria, list []numbered) []numbered {
 		s, _ := h.resolve(set)
 		sets = append(sets, s)
 	}
-	return keep(list, func(n *numbered) bool {
+	return keep(list, func(n hit) bool {
 		for _, spans := range sets {
 			if !contains(spans, n.seq) {
 				return false
 			}
 		}
 		for _, f := range c.Flag {
-			if !hasFlag(&n.place, f) {
+			if !h.bears(n, f) {
 				return false
 			}
 		}
-		return !slices.ContainsFunc(c.NotFlag, func(f imap.Flag) bool { return hasFlag(&n.place, f) })
+		return !slices.ContainsFunc(c.NotFlag, func(f imap.Flag) bool { return h.bears(n, f) })
 	})
+}
+
+// bears tells whether a message has a flag or keyword.
+func (h *hunt) bears(n hit, f imap.Flag) bool {
+	return hasFlag(h.snap.Flags(int(n.at)), h.snap.Keywords(int(n.at)), f)
 }
 
 func contains(spans []span, seq uint32) bool {
@@ -252,7 +252,7 @@ func contains(spans []span, seq uint32) bool {
 }
 
 // negated and either apply NOT and OR.
-func (h *hunt) negated(c *imap.SearchCriteria, list []numbered) ([]numbered, error) {
+func (h *hunt) negated(c *imap.SearchCriteria, list []hit) ([]hit, error) {
 	for i := range c.Not {
 		hits, err := h.filter(&c.Not[i], list)
 		if err != nil {
@@ -263,7 +263,7 @@ func (h *hunt) negated(c *imap.SearchCriteria, list []numbered) ([]numbered, err
 	return list, nil
 }
 
-func (h *hunt) either(c *imap.SearchCriteria, list []numbered) ([]numbered, error) {
+func (h *hunt) either(c *imap.SearchCriteria, list []hit) ([]hit, error) {
 	for i := range c.Or {
 		a, err := h.filter(&c.Or[i][0], list)
 		if err != nil {
@@ -274,14 +274,14 @@ func (h *hunt) either(c *imap.SearchCriteria, list []numbered) ([]numbered, erro
 			return nil, err
 		}
 		list = append(a[:len(a):len(a)], b...)
-		slices.SortFunc(list, func(a, b numbered) int { return int(int64(a.seq) - int64(b.seq)) })
+		slices.SortFunc(list, func(a, b hit) int { return int(int64(a.seq) - int64(b.seq)) })
 	}
 	return list, nil
 }
 
 // without is list less hits, which are a part of it in the same order.
-func without(list, hits []numbered) []numbered {
-	return keep(list, func(n *numbered) bool {
+func without(list, hits []hit) []hit {
+	return keep(list, func(n hit) bool {
 		if len(hits) > 0 && hits[0].seq == n.seq {
 			hits = hits[1:]
 			return false
@@ -291,7 +291,7 @@ func without(list, hits []numbered) []numbered {
 }
 
 // summed applies dates, sizes and the fields of envelopes.
-func (h *hunt) summed(c *imap.SearchCriteria, list []numbered) ([]numbered, error) {
+func (h *hunt) summed(c *imap.SearchCriteria, list []hit) ([]hit, error) {
 	fields := slices.ContainsFunc(c.Header, func(f imap.SearchCriteriaHeaderField) bool { return envelopeField(f.Key) })
 	if !fields && c.Since.IsZero() && c.Before.IsZero() && c.SentSince.IsZero() && c.SentBefore.IsZero() && c.Larger == 0 && c.Smaller == 0 {
 		return list, nil
@@ -299,8 +299,8 @@ func (h *hunt) summed(c *imap.SearchCriteria, list []numbered) ([]numbered, erro
 	if err := h.summarise(list); err != nil {
 		return nil, err
 	}
-	return keep(list, func(n *numbered) bool {
-		s := h.summaries[n.place.Entry]
+	return keep(list, func(n hit) bool {
+		s := h.summaries[h.entry(n)]
 		return s != nil && h.fits(c, s)
 	}), nil
 }
@@ -333,11 +333,11 @@ func day(t time.Time) time.Time {
 }
 
 // summarise reads the summaries that list needs and that aren't there yet.
-func (h *hunt) summarise(list []numbered) error {
+func (h *hunt) summarise(list []hit) error {
 	var entries []int64
 	for i := range list {
-		if h.summaries[list[i].place.Entry] == nil {
-			entries = append(entries, list[i].place.Entry)
+		if e := h.entry(list[i]); h.summaries[e] == nil {
+			entries = append(entries, e)
 		}
 	}
 	for part := range slices.Chunk(entries, 2000) {

@@ -22,7 +22,7 @@ type selected struct {
 	readOnly bool
 	uids     uidList
 	cursor   int64           // Changes are known up to here
-	gone     map[uint32]bool // not there any more, not told yet
+	gone     map[uint32]bool // not there any more, not told yet; as those below, nil until needed
 	flagged  []mailbox.Place // changed by others, not told yet
 	arrived  bool            // EXISTS is to be told
 	own      map[int64]int64 // ModSeq of messages that this session flagged
@@ -39,7 +39,7 @@ func (s *session) Select(name string, o *imap.SelectOptions) (*imap.SelectData, 
 	if err != nil {
 		return nil, err
 	}
-	sel := &selected{folder: f, readOnly: o.ReadOnly, own: map[int64]int64{}, deleted: map[uint32]bool{}, gone: map[uint32]bool{}}
+	sel := &selected{folder: f, readOnly: o.ReadOnly}
 	sel.changed, sel.stop = s.user.Watch()
 	unseen, err := s.load(sel)
 	if err != nil {
@@ -63,29 +63,37 @@ func (s *session) Select(name string, o *imap.SelectOptions) (*imap.SelectData, 
 }
 
 // load reads the messages of the folder and returns the number of the first
-// unseen one, 0 if there is none. The folder's ModSeq was read before: what
-// changed in between is told twice rather than never.
+// unseen one, 0 if there is none.
 func (s *session) load(sel *selected) (unseen uint32, err error) {
-	sel.cursor = sel.folder.ModSeq
-	places, err := s.user.Places(s.ctx, sel.folder.ID, 1, maxUID)
+	snap, err := s.user.Snapshot(s.ctx, sel.folder.ID)
 	if err != nil {
 		return 0, err
 	}
-	for i := range places {
-		p := &places[i]
-		if sel.uids.add(uint32(p.UID)) && unseen == 0 && p.Flags&mailbox.FlagSeen == 0 {
-			unseen = sel.uids.n
+	sel.cursor, sel.keywords = snap.ModSeq, snap.AllKeywords()
+	sel.uids = uidList{runs: snap.Runs(), n: uint32(snap.Len())}
+	for i := range snap.Len() {
+		if unseen == 0 && snap.Flags(i)&mailbox.FlagSeen == 0 {
+			unseen = uint32(i + 1)
 		}
-		sel.note(p)
+		if snap.Flags(i)&mailbox.FlagDeleted != 0 {
+			mark(&sel.deleted, snap.UID(i), true)
+		}
 	}
-	sel.fresh = false
 	return unseen, nil
+}
+
+// mark puts something into a map that may not be there yet.
+func mark[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
 }
 
 // note keeps what has to be known of a message's flags.
 func (sel *selected) note(p *mailbox.Place) {
 	if p.Flags&mailbox.FlagDeleted != 0 {
-		sel.deleted[uint32(p.UID)] = true
+		mark(&sel.deleted, uint32(p.UID), true)
 	} else {
 		delete(sel.deleted, uint32(p.UID))
 	}
@@ -139,7 +147,7 @@ func (s *session) sync() error {
 	}
 	for _, uid := range c.Gone {
 		if _, ok := sel.uids.seq(uint32(uid)); ok {
-			sel.gone[uint32(uid)] = true
+			mark(&sel.gone, uint32(uid), true)
 		}
 		delete(sel.deleted, uint32(uid))
 	}
@@ -155,7 +163,7 @@ func (s *session) sync() error {
 			sel.flagged = append(sel.flagged, *p)
 		}
 	}
-	clear(sel.own)
+	sel.own = nil
 	sel.cursor = c.ModSeq
 	return nil
 }
@@ -189,7 +197,7 @@ func (sel *selected) tell(w *imapserver.UpdateWriter, allowExpunge bool) error {
 				return err
 			}
 		}
-		clear(sel.gone)
+		sel.gone = nil
 	}
 	if sel.arrived {
 		sel.arrived = false
@@ -220,7 +228,7 @@ func (sel *selected) tell(w *imapserver.UpdateWriter, allowExpunge bool) error {
 // took notes places that this session changed itself: its client knows.
 func (sel *selected) took(places []mailbox.Place) {
 	for i := range places {
-		sel.own[places[i].UID] = places[i].ModSeq
+		mark(&sel.own, places[i].UID, places[i].ModSeq)
 		sel.note(&places[i])
 	}
 }

@@ -28,7 +28,7 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, f *imap.Stor
 	if err != nil {
 		return err
 	}
-	missing, err := s.each(spans, func(batch []numbered) error {
+	missing, err := s.each(spans, batchSize, func(batch []numbered) error {
 		places, err := s.user.Flag(s.ctx, s.sel.folder.ID, uidsOf(batch), op, flags, keywords)
 		if err != nil {
 			return err

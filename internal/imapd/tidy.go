@@ -29,6 +29,16 @@ func (t *tidy) filter(p []byte) []byte {
 			continue
 		}
 		c := p[i]
+		if t.quoted && !t.escaped && c != '"' && c != '\\' { // Most octets are of this kind.
+			n := 1
+			for i+n < len(p) && p[i+n] != '"' && p[i+n] != '\\' {
+				n++
+			}
+			out = append(out, p[i:i+n]...)
+			i += n - 1
+			t.last = p[i]
+			continue
+		}
 		if t.held && c != '(' {
 			out = append(out, ' ')
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 
+	"sijill/internal/mailbox"
+
 	"github.com/emersion/go-imap/v2"
 )
 
@@ -12,14 +14,12 @@ import (
 // follow each other, so it is kept as runs; a thousand idle connections would
 // otherwise hold a thousand copies of a large folder.
 type uidList struct {
-	runs []run
+	runs []run  // may be others' too; never changed, but appended to or replaced
 	n    uint32 // how many there are
 }
 
 // run is a row of UIDs without a gap; it goes on to where the next one begins.
-type run struct {
-	uid, seq uint32 // of its first message
-}
+type run = mailbox.Run
 
 // span is a range of sequence numbers, both ends within.
 type span struct{ first, last uint32 }
@@ -27,9 +27,9 @@ type span struct{ first, last uint32 }
 // length is how many messages run i has.
 func (l *uidList) length(i int) uint32 {
 	if i+1 < len(l.runs) {
-		return l.runs[i+1].seq - l.runs[i].seq
+		return l.runs[i+1].Seq - l.runs[i].Seq
 	}
-	return l.n + 1 - l.runs[i].seq
+	return l.n + 1 - l.runs[i].Seq
 }
 
 // add puts a UID at the end. One that isn't above the last is left out: its
@@ -41,7 +41,7 @@ func (l *uidList) add(uid uint32) bool {
 	}
 	l.n++
 	if l.n == 1 || uid != last+1 {
-		l.runs = append(l.runs, run{uid: uid, seq: l.n})
+		l.runs = append(l.runs, run{UID: uid, Seq: l.n})
 	}
 	return true
 }
@@ -52,23 +52,23 @@ func (l *uidList) last() uint32 {
 		return 0
 	}
 	i := len(l.runs) - 1
-	return l.runs[i].uid + l.length(i) - 1
+	return l.runs[i].UID + l.length(i) - 1
 }
 
 // at returns the UID of a sequence number from 1 to n.
 func (l *uidList) at(seq uint32) uint32 {
-	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].seq > seq }) - 1
-	return l.runs[i].uid + seq - l.runs[i].seq
+	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].Seq > seq }) - 1
+	return l.runs[i].UID + seq - l.runs[i].Seq
 }
 
 // from returns the lowest sequence number whose UID is uid or above; n+1 where
 // there is none.
 func (l *uidList) from(uid uint32) uint32 {
-	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].uid > uid }) - 1
+	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].UID > uid }) - 1
 	if i < 0 {
 		return 1
 	}
-	return l.runs[i].seq + min(uid-l.runs[i].uid, l.length(i))
+	return l.runs[i].Seq + min(uid-l.runs[i].UID, l.length(i))
 }
 
 // seq returns the sequence number of a UID.
@@ -96,11 +96,11 @@ func (l *uidList) remove(uids []uint32) []uint32 {
 	next := 0
 	for i, r := range l.runs {
 		for k := range l.length(i) {
-			if next < len(seqs) && seqs[next] == r.seq+k {
+			if next < len(seqs) && seqs[next] == r.Seq+k {
 				next++
 				continue
 			}
-			kept.add(r.uid + k)
+			kept.add(r.UID + k)
 		}
 	}
 	*l = kept
@@ -159,6 +159,17 @@ func (l *uidList) uids(set imap.UIDSet) (spans []span) {
 	return merge(spans)
 }
 
+// each calls f with every message of a span of numbers that there are.
+func (l *uidList) each(s span, f func(seq, uid uint32)) {
+	i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].Seq > s.first }) - 1
+	for seq := s.first; seq <= s.last; seq++ {
+		if i+1 < len(l.runs) && l.runs[i+1].Seq == seq {
+			i++
+		}
+		f(seq, l.runs[i].UID+seq-l.runs[i].Seq)
+	}
+}
+
 // merge sorts spans and joins those that touch.
 func merge(spans []span) []span {
 	slices.SortFunc(spans, func(a, b span) int { return int(int64(a.first) - int64(b.first)) })
@@ -178,8 +189,8 @@ func (l *uidList) set(spans []span) imap.UIDSet {
 	var set imap.UIDSet
 	for _, s := range spans {
 		for seq := s.first; seq <= s.last; {
-			i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].seq > seq }) - 1
-			end := min(s.last, l.runs[i].seq+l.length(i)-1)
+			i := sort.Search(len(l.runs), func(i int) bool { return l.runs[i].Seq > seq }) - 1
+			end := min(s.last, l.runs[i].Seq+l.length(i)-1)
 			set = append(set, imap.UIDRange{Start: imap.UID(l.at(seq)), Stop: imap.UID(l.at(end))})
 			seq = end + 1
 		}

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -17,7 +18,7 @@ const maxPhrase = 1000
 // worded applies TEXT and BODY. The index of words answers them, so a word is
 // found by its stem and not by a piece of it. A hit of BODY that may be due to
 // the header alone is opened and looked at.
-func (h *hunt) worded(c *imap.SearchCriteria, list []numbered) (_ []numbered, err error) {
+func (h *hunt) worded(c *imap.SearchCriteria, list []hit) (_ []hit, err error) {
 	for _, phrase := range c.Text {
 		if list, err = h.containing(list, phrase, false); err != nil {
 			return nil, err
@@ -40,7 +41,7 @@ func askable(phrase string) bool {
 	return len(phrase) <= maxPhrase && strings.ContainsFunc(phrase, inWords)
 }
 
-func (h *hunt) containing(list []numbered, phrase string, body bool) ([]numbered, error) {
+func (h *hunt) containing(list []hit, phrase string, body bool) ([]hit, error) {
 	switch {
 	case phrase == "" || len(list) == 0: // RFC 9051, section 6.4.4: the empty string is in all
 		return list, nil
@@ -53,7 +54,8 @@ func (h *hunt) containing(list []numbered, phrase string, body bool) ([]numbered
 	if err != nil {
 		return nil, err
 	}
-	hits := keep(list, func(n *numbered) bool { return entries[n.place.Entry] })
+	in := lookup{list: entries}
+	hits := keep(list, func(n hit) bool { return in.has(h.entry(n)) })
 	if !body {
 		return hits, nil
 	}
@@ -61,28 +63,51 @@ func (h *hunt) containing(list []numbered, phrase string, body bool) ([]numbered
 }
 
 // index asks the index, once for each phrase.
-func (h *hunt) index(phrase string) (map[int64]bool, error) {
-	if h.found[phrase] == nil {
-		entries, err := h.user.Search(h.ctx, phrase)
-		if err != nil {
-			return nil, err
-		}
-		set := make(map[int64]bool, len(entries))
-		for _, e := range entries {
-			set[e] = true
-		}
-		h.found[phrase] = set
+func (h *hunt) index(phrase string) ([]int64, error) {
+	if entries, ok := h.found[phrase]; ok {
+		return entries, nil
 	}
-	return h.found[phrase], nil
+	entries, err := h.user.Search(h.ctx, phrase)
+	if err != nil {
+		return nil, err
+	}
+	h.found[phrase] = entries
+	return entries, nil
+}
+
+// lookup tells whether numbers are in an ascending list, quickly where they are
+// asked for nearly in order, as the entries of a folder mostly are.
+type lookup struct {
+	list []int64
+	at   int // where the last one was found, or would be
+}
+
+// near is how far a lookup walks before it leaps.
+const near = 16
+
+func (l *lookup) has(n int64) bool {
+	for range near {
+		switch {
+		case l.at > 0 && l.list[l.at-1] >= n:
+			l.at--
+		case l.at < len(l.list) && l.list[l.at] < n:
+			l.at++
+		default:
+			return l.at < len(l.list) && l.list[l.at] == n
+		}
+	}
+	var found bool
+	l.at, found = slices.BinarySearch(l.list, n)
+	return found
 }
 
 // inBody leaves out the hits whose words are in the envelope and not in the body.
-func (h *hunt) inBody(hits []numbered, phrase string) ([]numbered, error) {
+func (h *hunt) inBody(hits []hit, phrase string) ([]hit, error) {
 	if err := h.summarise(hits); err != nil {
 		return nil, err
 	}
-	doubtful := keep(hits, func(n *numbered) bool {
-		s := h.summaries[n.place.Entry]
+	doubtful := keep(hits, func(n hit) bool {
+		s := h.summaries[h.entry(n)]
 		return s == nil || mentions(s, phrase)
 	})
 	found, err := h.opening(doubtful, func(m *message.Message) bool { return includes(m.Text(), phrase) })
@@ -93,7 +118,7 @@ func (h *hunt) inBody(hits []numbered, phrase string) ([]numbered, error) {
 }
 
 // headed applies the HEADER keys that summaries can't answer.
-func (h *hunt) headed(c *imap.SearchCriteria, list []numbered) (_ []numbered, err error) {
+func (h *hunt) headed(c *imap.SearchCriteria, list []hit) (_ []hit, err error) {
 	for _, f := range c.Header {
 		if envelopeField(f.Key) {
 			continue
@@ -115,16 +140,20 @@ func (h *hunt) headed(c *imap.SearchCriteria, list []numbered) (_ []numbered, er
 
 // opening keeps the messages that ok accepts. One that can't be opened isn't
 // found.
-func (h *hunt) opening(list []numbered, ok func(*message.Message) bool) ([]numbered, error) {
-	if err := h.summarise(list); err != nil {
-		return nil, err
-	}
+func (h *hunt) opening(list []hit, ok func(*message.Message) bool) ([]hit, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	q := h.openAll(list, h.summaries)
+	entries := make([]int64, len(list))
+	for i := range list {
+		entries[i] = h.entry(list[i])
+	}
+	q, err := h.openEntries(entries)
+	if err != nil {
+		return nil, err
+	}
 	defer q.stop()
-	var out []numbered
+	var out []hit
 	for i := range list {
 		raw, err := q.next()
 		if err != nil {
