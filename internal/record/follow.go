@@ -25,15 +25,18 @@ const (
 
 // gatherFor is how long a projection waits for more when an entry has arrived:
 // full-text indexing one message at a time costs four times as much. While much
-// arrives, it waits longer. It doesn't wait for the first entry after a time of
-// quiet, nor, for vainFor, after it has waited in vain: who appends the next
-// message only when this one is placed would pay for every one of them.
+// arrives, it waits longer, and between one batch and the next as well. It doesn't
+// wait for the first entry after a time of quiet, nor, for vainFor, after it has
+// waited in vain: who appends the next message only when this one is placed would
+// pay for every one of them.
 const (
 	gatherFor  = 40 * time.Millisecond
 	gatherMuch = 250 * time.Millisecond
 	vainFor    = 2 * time.Second
-	some       = 8  // entries in one go: more may be expected, vain or not
-	much       = 32 // likewise: many more
+	some       = 8                     // entries in one go: more may be expected, vain or not
+	much       = 32                    // likewise: many more
+	plenty     = 500                   // entries with which nobody waits any longer
+	lull       = 20 * time.Millisecond // without an entry: nobody waits for more
 )
 
 // pollEvery is how often a follower looks for entries of other processes.
@@ -211,7 +214,7 @@ func ignoreDone(ctx context.Context, err error) error {
 
 // wait returns a moment after the register has grown.
 func (f *Follower) wait(ctx context.Context) error {
-	for {
+	for gathered := false; ; {
 		low, _, err := f.lowest(ctx)
 		if err != nil {
 			return err
@@ -220,6 +223,9 @@ func (f *Follower) wait(ctx context.Context) error {
 		size, moved := f.r.size, f.r.moved
 		f.r.mu.Unlock()
 		if size > low {
+			if last := low - f.began; last >= some && !gathered { // They came while the last ones were written.
+				f.swell(ctx, low, last)
+			}
 			return nil
 		}
 		select {
@@ -227,6 +233,7 @@ func (f *Follower) wait(ctx context.Context) error {
 			if err := f.gather(ctx, low); err != nil {
 				return err
 			}
+			gathered = true
 		case <-time.After(pollEvery):
 			if err := f.r.Refresh(ctx); err != nil {
 				return err

@@ -60,3 +60,21 @@ func TestStreamIsGathered(t *testing.T) {
 		t.Errorf("%d letters were applied in %d batches", n, batches)
 	}
 }
+
+// Where more comes while a batch is written, the next one waits until there is
+// much, instead of taking the little that has come.
+func TestMuchIsGatheredBetweenBatches(t *testing.T) {
+	d := newDesk(t, 0)
+	a := &ledger{name: "a", version: 1, apply: func(context.Context, int64) error {
+		time.Sleep(20 * time.Millisecond)
+		return nil
+	}}
+	d.runs(t, a)
+	n := 0
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); n += 32 {
+		d.fill(t, n, 32)
+	}
+	if batches := a.batches.Load(); batches > 45 {
+		t.Errorf("%d letters that came in two seconds were applied in %d batches", n, batches)
+	}
+}

@@ -19,10 +19,14 @@ import (
 
 // produce reads and prepares batches from low to the head, in order.
 func (f *Follower) produce(ctx context.Context, low int64, next map[string]int64, out chan<- *applied) {
+	last := int64(0) // entries in the batch before
 	for {
 		size := f.goal()
-		if f.bulk > 0 {
+		switch {
+		case f.bulk > 0:
 			size = f.await(ctx, low)
+		case low < size && last >= some:
+			size = f.swell(ctx, low, last)
 		}
 		if low >= size {
 			return
@@ -36,7 +40,38 @@ func (f *Follower) produce(ctx context.Context, low int64, next map[string]int64
 		if b.err != nil {
 			return
 		}
-		low = b.next
+		last, low = b.next-low, b.next
+	}
+}
+
+// swell waits for more to come while much comes, and returns how far the register
+// reaches then. Without it a batch would be what came while the one before was
+// written, and the faster mail came in, the more of the machine would go into
+// writing many small pieces of index. It doesn't wait for a lull, nor once there
+// is plenty; last is how many entries there were in the batch before.
+func (f *Follower) swell(ctx context.Context, low, last int64) int64 {
+	pause := gatherFor
+	if last >= much {
+		pause = gatherMuch
+	}
+	late := time.After(pause)
+	for {
+		f.r.mu.Lock()
+		moved := f.r.moved
+		f.r.mu.Unlock()
+		size := f.goal()
+		if size-low >= plenty {
+			return size
+		}
+		select {
+		case <-moved:
+		case <-time.After(lull):
+			return size
+		case <-late:
+			return f.goal()
+		case <-ctx.Done():
+			return low
+		}
 	}
 }
 
