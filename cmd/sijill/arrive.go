@@ -45,23 +45,15 @@ func (d door) Append(ctx context.Context, m *smtpd.Mail) (smtpd.Receipt, error) 
 // arrival is mail on its way into the register.
 type arrival struct {
 	*smtpd.Mail
-	o        *office
-	evidence *mailauth.Evidence
-	junk     map[int64]bool // Accounts whose own filter takes it for junk.
-	contact  bool           // It comes from a contact of the office.
-	with     func(tx *db.Tx, entry int64) error
+	o       *office
+	junk    map[int64]bool // Accounts whose own filter takes it for junk.
+	contact bool           // It comes from a contact of the office.
+	with    func(tx *db.Tx, entry int64) error
 }
 
 // read finds out what the drafts need to know.
 func (a *arrival) read(ctx context.Context) error {
 	a.Envelope.Time = a.Envelope.Time.UTC().Truncate(time.Millisecond)
-	if len(a.Evidence) > 0 {
-		e, err := mailauth.ParseEvidence(a.Evidence)
-		if err != nil {
-			return err
-		}
-		a.evidence = &e
-	}
 	if slices.ContainsFunc(a.Holders, func(h smtpd.Holder) bool { return h.Class == sijill.Personal }) {
 		a.contact = a.fromContact()
 	}
@@ -137,7 +129,7 @@ func (a *arrival) draft(class sijill.Class, holders []smtpd.Holder) record.Draft
 	if len(to) > 0 {
 		e.To = to // Nobody learns from his mail to whom of the others it went.
 	}
-	if class == sijill.Personal && a.evidence != nil {
+	if class == sijill.Personal && len(a.Evidence) > 0 {
 		// What DNS was asked tells with whom somebody corresponds.
 		e.EvidenceBody = a.Evidence
 	}
@@ -148,8 +140,8 @@ func (a *arrival) draft(class sijill.Class, holders []smtpd.Holder) record.Draft
 
 // note writes, in the transaction of an entry, what goes with it.
 func (a *arrival) note(tx *db.Tx, entry int64, class sijill.Class, accounts []int64) error {
-	if class == sijill.Office && a.evidence != nil {
-		if err := a.o.evidence.Keep(tx, *a.evidence); err != nil {
+	if class == sijill.Office && len(a.Evidence) > 0 {
+		if err := a.o.evidence.Keep(tx, a.Evidence); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"sijill/internal/db"
 	"sijill/internal/mailauth"
@@ -27,26 +28,65 @@ var migrations embed.FS
 var ErrDamaged = errors.New("the evidence is damaged")
 
 // Store is evidence in a database. It is safe for concurrent use.
-type Store struct{ db *db.DB }
+type Store struct {
+	db *db.DB
+
+	mu   sync.Mutex // Guards kept.
+	kept map[[sha256.Size]byte]bool
+}
+
+// maxKept is of how much evidence a Store knows without asking that it is kept:
+// it is never deleted. Mail of one domain brings the same as long as DNS says
+// that it may be remembered.
+const maxKept = 4096
 
 // Open migrates the tables in d.
 func Open(ctx context.Context, d *db.DB) (*Store, error) {
 	if err := d.Migrate(ctx, "evidence", migrations); err != nil {
 		return nil, err
 	}
-	return &Store{d}, nil
+	return &Store{db: d, kept: make(map[[sha256.Size]byte]bool)}, nil
 }
 
-// Keep stores evidence, in the transaction of the entry that commits to it. Kept
-// again it changes nothing.
-func (s *Store) Keep(tx *db.Tx, e mailauth.Evidence) error {
-	id, err := e.ID()
+// Keep stores evidence in its canonical form, in the transaction of the entry
+// that commits to it. Kept again it changes nothing.
+func (s *Store) Keep(tx *db.Tx, canonical []byte) error {
+	id := sha256.Sum256(canonical)
+	if s.knows(id) {
+		return nil
+	}
+	err := tx.One("SELECT 1 FROM evidence WHERE hash = ?", []any{id[:]}, new(int64))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = keep(tx, id, canonical)
+	}
+	if err == nil {
+		tx.After(func() { s.know(id) })
+	}
+	return err
+}
+
+func (s *Store) knows(id [sha256.Size]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept[id]
+}
+
+func (s *Store) know(id [sha256.Size]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) >= maxKept {
+		clear(s.kept)
+	}
+	s.kept[id] = true
+}
+
+func keep(tx *db.Tx, id [sha256.Size]byte, canonical []byte) error {
+	e, err := mailauth.ParseEvidence(canonical)
 	if err != nil {
 		return err
 	}
-	err = tx.One("SELECT 1 FROM evidence WHERE hash = ?", []any{id[:]}, new(int64))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err // It is kept, as with every message from the same place in a while.
+	if got, err := e.ID(); err != nil || got != id {
+		return errors.Join(fmt.Errorf("keeping evidence: it is not in its canonical form: %w", ErrDamaged), err)
 	}
 	var ids []byte
 	for _, a := range e.Answers {

@@ -31,7 +31,11 @@ func TestKeepAndLoad(t *testing.T) {
 	none := mailauth.Evidence{}
 	for range 2 {
 		for _, e := range []mailauth.Evidence{one, two, none} {
-			if err := d.Write(ctx, func(tx *db.Tx) error { return s.Keep(tx, e) }); err != nil {
+			body, err := e.Bytes()
+			if err == nil {
+				err = d.Write(ctx, func(tx *db.Tx) error { return s.Keep(tx, body) })
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -61,5 +65,38 @@ func TestKeepAndLoad(t *testing.T) {
 	id, _ := one.ID()
 	if _, err := s.Load(ctx, id); !errors.Is(err, ErrDamaged) {
 		t.Errorf("evidence that somebody changed: %v", err)
+	}
+}
+
+// Evidence whose transaction was given up is stored the next time; what isn't
+// canonical, so that it could not be found again, is not.
+func TestKeepIsOfTheTransaction(t *testing.T) {
+	ctx := t.Context()
+	d, err := db.OpenSQLite(ctx, filepath.Join(t.TempDir(), "r.db"), db.Options{Key: [32]byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s, err := Open(ctx, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := mailauth.Evidence{Answers: []mailauth.Answer{{Name: "a.example.", Type: "TXT", Rcode: "NXDOMAIN", Time: time.Unix(0, 0).UTC()}}}
+	body, err := e.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("refused")
+	for _, want := range []error{refused, nil, nil} {
+		err := d.Write(ctx, func(tx *db.Tx) error { return errors.Join(s.Keep(tx, body), want) })
+		if !errors.Is(err, want) {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.Load(ctx, sha256.Sum256(body)); err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := d.Write(ctx, func(tx *db.Tx) error { return s.Keep(tx, append([]byte(" "), body...)) }); !errors.Is(err, ErrDamaged) {
+		t.Errorf("evidence in another form: %v", err)
 	}
 }
