@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
+	"time"
 
 	"sijill/internal/db"
 	"sijill/internal/text"
@@ -38,7 +40,12 @@ type Bayes struct {
 	db       *db.DB
 	opt      Options
 	analyzer *text.Analyzer
+	silent   sync.Map // int64 → time.Time: when an account's filter last had no opinion
 }
+
+// believed is for how long a filter that had no opinion is taken to have none,
+// whatever another process teaches it. What this one does counts at once.
+const believed = time.Second
 
 // Open migrates the tables in d and returns the filters kept there.
 func Open(ctx context.Context, d *db.DB, o Options) (*Bayes, error) {
@@ -85,10 +92,17 @@ func learned(tx *db.Tx, account int64) (c counts, err error) {
 // Score implements Scorer with the filter of m.Account.
 func (b *Bayes) Score(ctx context.Context, m *Mail) (Result, error) {
 	r := Result{Mark: "untrained"}
+	if at, ok := b.silent.Load(m.Account); ok && time.Since(at.(time.Time)) < believed {
+		return r, nil
+	}
 	err := b.db.Read(ctx, func(tx *db.Tx) error {
 		total, err := learned(tx, m.Account)
-		if err != nil || total.spam < b.opt.Least || total.ham < b.opt.Least {
+		if err != nil {
 			return err
+		}
+		if total.spam < b.opt.Least || total.ham < b.opt.Least {
+			b.silent.Store(m.Account, time.Now())
+			return nil
 		}
 		known, err := lookUp(tx, m.Account, b.hashes(m.Account, m.Message))
 		if err != nil {

@@ -36,6 +36,7 @@ func (b *Bayes) Train(ctx context.Context, account int64, raw []byte, spam bool)
 				return err
 			}
 		}
+		tx.After(func() { b.silent.Delete(account) })
 		return b.learn(tx, account, digest, list, spam)
 	})
 	if err != nil {
