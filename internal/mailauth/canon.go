@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"hash"
+	"sync"
 )
 
 // relaxedField appends a header field in relaxed canonicalisation, CRLF
@@ -57,8 +58,15 @@ type bodyWriter struct {
 	total int64
 }
 
+// writers are kept for the next message, for the memory that they gather in.
+var writers = sync.Pool{New: func() any { return &bodyWriter{hash: sha256.New(), buf: make([]byte, 0, 16<<10)} }}
+
+// newBodyWriter returns a writer that ends with sum.
 func newBodyWriter(length int64) *bodyWriter {
-	return &bodyWriter{hash: sha256.New(), buf: make([]byte, 0, 16<<10), left: length}
+	w := writers.Get().(*bodyWriter)
+	w.hash.Reset()
+	w.buf, w.left, w.total = w.buf[:0], length, 0
+	return w
 }
 
 func (w *bodyWriter) flush() {
@@ -88,10 +96,12 @@ func (w *bodyWriter) write(b []byte) {
 	}
 }
 
+// sum ends the writer.
 func (w *bodyWriter) sum() (h bodyHash) {
 	w.flush()
 	w.hash.Sum(h.sum[:0])
 	h.total = w.total
+	writers.Put(w)
 	return h
 }
 
