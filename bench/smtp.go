@@ -96,9 +96,12 @@ func (s *sender) begin(from, to string) error {
 }
 
 // finish sends the message and returns the reply, and how long it took to come.
-func (s *sender) finish(raw []byte) (string, time.Duration, error) {
+func (s *sender) finish(raw []byte) (string, time.Duration, error) { return s.hand(stuffed(raw)) }
+
+// hand sends what is stuffed already.
+func (s *sender) hand(wire []byte) (string, time.Duration, error) {
 	began := time.Now()
-	if _, err := s.conn.Write(stuffed(raw)); err != nil {
+	if _, err := s.conn.Write(wire); err != nil {
 		return "", 0, err
 	}
 	line, err := s.reply()
@@ -109,7 +112,10 @@ func (s *sender) send(l letter) error {
 	if err := s.begin(l.from, l.to); err != nil {
 		return err
 	}
-	line, _, err := s.finish(l.raw)
+	if l.wire == nil {
+		l.wire = stuffed(l.raw)
+	}
+	line, _, err := s.hand(l.wire)
 	if err == nil && !strings.HasPrefix(line, "250") {
 		err = fmt.Errorf("a message was refused: %s", line)
 	}
