@@ -30,14 +30,26 @@ const (
 // waited in vain: who appends the next message only when this one is placed would
 // pay for every one of them.
 const (
-	gatherFor  = 40 * time.Millisecond
-	gatherMuch = 250 * time.Millisecond
-	vainFor    = 2 * time.Second
-	some       = 8                     // entries in one go: more may be expected, vain or not
-	much       = 32                    // likewise: many more
-	plenty     = 500                   // entries with which nobody waits any longer
-	lull       = 20 * time.Millisecond // without an entry: nobody waits for more
+	gatherFor   = 40 * time.Millisecond
+	gatherMuch  = 250 * time.Millisecond
+	gatherFlood = time.Second
+	vainFor     = 2 * time.Second
+	some        = 8                     // entries in one go: more may be expected, vain or not
+	much        = 32                    // likewise: many more
+	flood       = 128                   // likewise: so many that whoever sends them must come first
+	lull        = 20 * time.Millisecond // without an entry: nobody waits for more
 )
+
+// patienceAfter is how long to wait for more after a batch of so many entries.
+func patienceAfter(last int64) time.Duration {
+	switch {
+	case last >= flood:
+		return gatherFlood
+	case last >= much:
+		return gatherMuch
+	}
+	return gatherFor
+}
 
 // pollEvery is how often a follower looks for entries of other processes.
 const pollEvery = time.Second
@@ -251,12 +263,8 @@ func (f *Follower) gather(ctx context.Context, low int64) error {
 	if now.Sub(f.done) > gatherFor || now.Sub(f.vain) < vainFor && last < some {
 		return nil
 	}
-	pause := gatherFor
-	if last >= much {
-		pause = gatherMuch
-	}
 	before, _ := f.r.Head()
-	if err := sleep(ctx, pause); err != nil {
+	if err := sleep(ctx, min(patienceAfter(last), gatherMuch)); err != nil {
 		return err
 	}
 	if after, _ := f.r.Head(); after == before {

@@ -48,19 +48,15 @@ func (f *Follower) produce(ctx context.Context, low int64, next map[string]int64
 // reaches then. Without it a batch would be what came while the one before was
 // written, and the faster mail came in, the more of the machine would go into
 // writing many small pieces of index. It doesn't wait for a lull, nor once there
-// is plenty; last is how many entries there were in the batch before.
+// is a whole batch; last is how many entries there were in the batch before.
 func (f *Follower) swell(ctx context.Context, low, last int64) int64 {
-	pause := gatherFor
-	if last >= much {
-		pause = gatherMuch
-	}
-	late := time.After(pause)
+	late := time.After(patienceAfter(last))
 	for {
 		f.r.mu.Lock()
 		moved := f.r.moved
 		f.r.mu.Unlock()
 		size := f.goal()
-		if size-low >= plenty {
+		if size-low >= followBatch {
 			return size
 		}
 		select {
