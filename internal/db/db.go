@@ -286,15 +286,21 @@ func (d *DB) Truncate(ctx context.Context) error {
 		return fmt.Errorf("truncating the write-ahead log: %w", err)
 	}
 	defer func() { d.writer <- c }()
-	var busy, logged, moved int
-	err = c.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &moved)
-	if err != nil {
-		return fmt.Errorf("truncating the write-ahead log: %w", err)
+	// The engine waits for readers, but not for another process that empties the
+	// log at this moment.
+	for end := time.Now().Add(busyTimeout); ; {
+		var busy, logged, moved int
+		if err := c.sql.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &logged, &moved); err != nil {
+			return fmt.Errorf("truncating the write-ahead log: %w", err)
+		}
+		if busy == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.New("truncating the write-ahead log: a reader holds it; try again")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	if busy != 0 {
-		return errors.New("truncating the write-ahead log: a reader holds it; try again")
-	}
-	return nil
 }
 
 // Shrink rewrites the database file without the room that nothing uses. It takes
