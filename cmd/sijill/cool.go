@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
+	"sijill/internal/record"
 	"sijill/internal/vault"
 )
 
@@ -114,15 +116,17 @@ func (c Config) hotDays() int {
 // half done is done then.
 func (o *office) coolDaily(ctx context.Context) error {
 	for {
+		next := 24 * time.Hour
 		err := o.caughtUp(ctx)
 		if err == nil {
 			_, err = o.cool(ctx, time.Now())
 		}
 		if err != nil && ctx.Err() == nil {
-			o.log.Error("old months could not be closed; it is tried again tomorrow", "error", err)
+			next = 10 * time.Minute
+			o.log.Error("old months could not be closed, or not all of what they hold was forgotten; it is tried again in ten minutes", "error", err)
 		}
 		select {
-		case <-time.After(24 * time.Hour):
+		case <-time.After(next):
 		case <-ctx.Done():
 			return nil
 		}
@@ -153,7 +157,7 @@ func (o *office) cool(ctx context.Context, now time.Time) (vault.Cooled, error) 
 		return vault.Cooled{}, err
 	}
 	cooled, err := o.register.Cool(ctx, "keep", o.coldBefore(now))
-	if err != nil {
+	if err != nil && !errors.Is(err, record.ErrTraces) { // With traces, the keys are deleted all the same.
 		return cooled, err
 	}
 	for _, l := range cooled.Left {
@@ -162,7 +166,7 @@ func (o *office) cool(ctx context.Context, now time.Time) (vault.Cooled, error) 
 	if n := len(cooled.Closed); n > 0 {
 		o.log.Info("months were closed", "compartments", n)
 	}
-	return cooled, o.forgetCold(ctx)
+	return cooled, errors.Join(err, o.forgetCold(ctx))
 }
 
 // forgetAtOnce is how many messages one transaction forgets: others have to write too.

@@ -79,7 +79,11 @@ type office struct {
 
 // openOffice opens the data directory of g. Close it.
 func openOffice(ctx context.Context, g *Globals, out Out) (_ *office, err error) {
-	o := &office{dir: g.Dir, log: slog.New(slog.NewJSONHandler(out.Err, nil))}
+	level, err := logLevel()
+	if err != nil {
+		return nil, err
+	}
+	o := &office{dir: g.Dir, log: slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level}))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, o.Close())
@@ -104,6 +108,17 @@ func openOffice(ctx context.Context, g *Globals, out Out) (_ *office, err error)
 		return nil, err
 	}
 	return o, o.correspondence(ctx)
+}
+
+// logLevel is what SIJILL_LOG says; info unless it says something.
+func logLevel() (slog.Level, error) {
+	said := os.Getenv("SIJILL_LOG")
+	levels := map[string]slog.Level{"": slog.LevelInfo, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	l, ok := levels[said]
+	if !ok {
+		return l, fmt.Errorf("SIJILL_LOG is %q: it may be debug, info, warn or error", said)
+	}
+	return l, nil
 }
 
 // peopleOptions tell where people sign in. A passkey is bound to the name of the
