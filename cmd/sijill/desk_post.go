@@ -335,24 +335,32 @@ func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) error {
 	if err != nil {
 		return err
 	}
-	r, err := visitOf(v).view().Get(ctx, entry)
-	if err == nil && r.Class != sijill.Personal { // Personal mail would be destroyed: it goes to the trash.
-		err = d.o.mailbox.Expunge(ctx, v.Account, r.Folder, []int64{r.UID})
-	} else if err == nil {
-		err = d.toTrash(ctx, v, r)
+	if err := d.takeOut(ctx, v, entry); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return err
+	return nil
 }
 
-func (d *desk) toTrash(ctx context.Context, v *web.Viewer, r mailbox.Row) error {
-	roles, err := d.o.roles.of(ctx, v.Account, r.Class)
+// takeOut takes a letter out of Sent, once it is there: whoever is quick is back
+// before it.
+func (d *desk) takeOut(ctx context.Context, v *web.Viewer, entry int64) error {
+	p, err := d.o.mailbox.Placed(ctx, v.Account, entry)
 	if err != nil {
 		return err
 	}
-	_, err = d.o.mailbox.Move(ctx, v.Account, r.Folder, []int64{r.UID}, roles[mailbox.RoleTrash])
+	f, err := visitOf(v).folder(ctx, p.Folder)
+	if err != nil {
+		return err
+	}
+	if f.Class != sijill.Personal {
+		return d.o.mailbox.Expunge(ctx, v.Account, f.ID, []int64{p.UID})
+	}
+	roles, err := d.o.roles.of(ctx, v.Account, f.Class)
+	if err != nil {
+		return err
+	}
+	// Expunged, it would be destroyed.
+	_, err = d.o.mailbox.Move(ctx, v.Account, f.ID, []int64{p.UID}, roles[mailbox.RoleTrash])
 	return err
 }
 
