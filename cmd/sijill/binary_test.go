@@ -143,7 +143,7 @@ func (h *home) path(name ...string) string {
 // killed when the test ends.
 func (h *home) command(args ...string) *exec.Cmd {
 	c := exec.Command(program, args...)
-	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "TMPDIR=" + os.TempDir(), "SIJILL_DIR=" + h.dir}
+	c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "TMPDIR=" + os.TempDir(), "SIJILL_DIR=" + h.dir, "SIJILL_LOG=debug"}
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	h.Cleanup(func() { kill(c) })
 	return c

@@ -19,13 +19,14 @@ import (
 type model struct {
 	series string
 	folder map[string]string   // Absent: it was deleted.
+	copied map[string]string   // Where there is a copy besides; what has one is left alone.
 	flags  map[string][]string // By their letters in Maildir.
 	made   int
 	ops    int
 }
 
 func newModel(series string) *model {
-	return &model{series: series, folder: map[string]string{}, flags: map[string][]string{}}
+	return &model{series: series, folder: map[string]string{}, copied: map[string]string{}, flags: map[string][]string{}}
 }
 
 // maildirFlags are flags of IMAP by their letters in Maildir.
@@ -48,7 +49,9 @@ func (m *model) add(folder string, flags ...string) (id string, msg []byte) {
 // any is one of the messages, or "".
 func (m *model) any() string {
 	for id := range m.folder { // In random order.
-		return id
+		if m.copied[id] == "" {
+			return id
+		}
 	}
 	return ""
 }
@@ -64,34 +67,71 @@ func (m *model) toggle(id, flag string) (set bool) {
 	return true
 }
 
+// online is a mail program that does one thing at once, with a message that it
+// finds by its id.
+type online interface {
+	add(folder string, msg []byte) error
+	flag(folder, id, sign, flag string) error
+	move(folder, id, to string) error
+	copy(folder, id, to string) error
+	expunge(folder, id string) error
+}
+
 // byIMAP does one thing through IMAP.
-func (m *model) byIMAP(c *mailProgram) error {
+func (m *model) byIMAP(c online) error {
 	m.ops++
 	id := m.any()
-	switch what := rand.IntN(10); {
-	case id == "" || what < 3:
-		_, msg := m.add(hindsFolders[rand.IntN(4)])
-		uid, err := c.put(m.folder[fmt.Sprintf("%s-%d", m.series, m.made)], "", msg)
-		if err == nil && uid == 0 {
-			err = errors.New("APPEND was refused")
-		}
-		return err
-	default:
-		uid, err := c.find(m.folder[id], id)
-		switch {
-		case err != nil:
-			return err
-		case what < 7:
-			flag := []string{"F", "R", "S"}[rand.IntN(3)]
-			sign := map[bool]string{true: "+", false: "-"}[m.toggle(id, flag)]
-			return c.done("UID STORE %s %sFLAGS.SILENT (%s)", uid, sign, maildirFlags[flag])
-		case what < 9:
-			m.folder[id] = other(m.folder[id])
-			return c.done("UID MOVE %s %s", uid, m.folder[id])
-		}
-		delete(m.folder, id)
-		return errors.Join(c.done(`UID STORE %s +FLAGS (\Deleted)`, uid), c.done("UID EXPUNGE %s", uid))
+	from := m.folder[id]
+	switch what := rand.IntN(20); {
+	case id == "" || what < 6:
+		id, msg := m.add(hindsFolders[rand.IntN(4)])
+		return c.add(m.folder[id], msg)
+	case what < 14:
+		flag := []string{"F", "R", "S"}[rand.IntN(3)]
+		sign := map[bool]string{true: "+", false: "-"}[m.toggle(id, flag)]
+		return c.flag(from, id, sign, flag)
+	case what < 17:
+		m.folder[id] = other(from)
+		return c.move(from, id, other(from))
+	case what < 18:
+		m.copied[id] = other(from)
+		return c.copy(from, id, other(from))
 	}
+	delete(m.folder, id)
+	return c.expunge(from, id)
+}
+
+func (c *mailProgram) add(folder string, msg []byte) error {
+	uid, err := c.put(folder, "", msg)
+	if err == nil && uid == 0 {
+		err = errors.New("APPEND was refused")
+	}
+	return err
+}
+
+// with does something with a message.
+func (c *mailProgram) with(folder, id, format string, args ...any) error {
+	uid, err := c.find(folder, id)
+	if err != nil {
+		return err
+	}
+	return c.done(format, append([]any{uid}, args...)...)
+}
+
+func (c *mailProgram) flag(folder, id, sign, flag string) error {
+	return c.with(folder, id, "UID STORE %s %sFLAGS.SILENT (%s)", sign, maildirFlags[flag])
+}
+
+func (c *mailProgram) move(folder, id, to string) error {
+	return c.with(folder, id, "UID MOVE %s %s", to)
+}
+
+func (c *mailProgram) copy(folder, id, to string) error {
+	return c.with(folder, id, "UID COPY %s %s", to)
+}
+
+func (c *mailProgram) expunge(folder, id string) error {
+	return errors.Join(c.with(folder, id, `UID STORE %s +FLAGS (\Deleted)`), c.with(folder, id, "UID EXPUNGE %s"))
 }
 
 // done is do for what must be answered OK.
@@ -170,7 +210,7 @@ func (m *model) holds(t testing.TB, where string, in map[string]map[string][]sto
 				continue
 			}
 			switch want := strings.Join(m.flags[id], ""); {
-			case m.folder[id] != folder || len(list) != 1:
+			case m.folder[id] != folder && m.copied[id] != folder || len(list) != 1:
 				t.Errorf("%s: %s is %d times in %s, and should be in %q", where, id, len(list), folder, m.folder[id])
 			case letters(list[0].flags) != want:
 				t.Errorf("%s: %s has the flags %q, and should have %q", where, id, list[0].flags, want)
@@ -182,6 +222,11 @@ func (m *model) holds(t testing.TB, where string, in map[string]map[string][]sto
 	for id, folder := range m.folder {
 		if len(in[folder][id]) == 0 {
 			t.Errorf("%s: %s is lost from %s", where, id, folder)
+		}
+	}
+	for id, folder := range m.copied {
+		if len(in[folder][id]) == 0 {
+			t.Errorf("%s: the copy of %s is lost from %s", where, id, folder)
 		}
 	}
 }
@@ -281,6 +326,40 @@ func TestIdentitiesApart(t *testing.T) {
 			t.Errorf("something crossed from %s to %s", way[0], way[1])
 		}
 	}
+	for _, folder := range []string{"Office/Sent", "Office/Drafts"} {
+		if uid, err := c.put(folder, "", mailOf("stray", hindHome, "friend@abroad.example")); uid != 0 || err != nil {
+			t.Errorf("a copy of a personal letter lies in %s: %d %v", folder, uid, err)
+		}
+		if uid, err := c.put(folder, "", mailOf("own", hind, "friend@abroad.example")); uid == 0 || err != nil {
+			t.Errorf("a copy of an office letter in %s: %d %v", folder, uid, err)
+		}
+	}
+}
+
+// A program puts a copy of what it has sent into Sent: each letter is there once.
+func TestSentOnce(t *testing.T) {
+	h, p := populatedHome(t, nil)
+	r := h.serveMail()
+	c := r.imap(p.hind)
+	s, err := submit(r.door("submissions"), p.hind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, folder := range map[string]string{hind: "Office/Sent", hindHome: "Personal/Sent"} {
+		msg := mailOf("once", from, from)
+		if reply, err := s.post(from, msg, from); err != nil || !strings.HasPrefix(reply, "250 ") {
+			t.Fatal(reply, err)
+		}
+		uid, err := c.put(folder, `\Seen`, msg)
+		if err != nil || uid == 0 {
+			t.Fatal(uid, err)
+		}
+		if got := c.all(t, folder)["once"]; len(got) != 1 || got[0].uid != uid || got[0].flags != `\Seen` {
+			t.Errorf("%s has %+v, not the copy %d alone", folder, got, uid)
+		}
+	}
+	r.stop()
+	h.sound()
 }
 
 // idled is how soon new mail has to be seen, on a machine that is busy with

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sijill"
@@ -170,6 +171,9 @@ func (u *imapUser) Expunge(ctx context.Context, folder int64, uids []int64) erro
 // Append seals a message that a mail program brings.
 func (u *imapUser) Append(ctx context.Context, folder int64, m *imapd.Mail) (mailbox.Place, error) {
 	f, err := u.folder(ctx, folder)
+	if err == nil {
+		err = u.strays(ctx, f, m.Message)
+	}
 	if err != nil {
 		return mailbox.Place{}, err
 	}
@@ -178,6 +182,26 @@ func (u *imapUser) Append(ctx context.Context, folder int64, m *imapd.Mail) (mai
 		return mailbox.Place{}, err
 	}
 	return u.o.mailbox.Placed(ctx, u.account, entry)
+}
+
+// strays refuses what the person writes from a personal address in the office's Sent
+// and Drafts. A program that knows one such folder for both identities brings it
+// there unasked, and nobody could take it off the record again.
+func (u *imapUser) strays(ctx context.Context, f mailbox.Folder, raw []byte) error {
+	if f.Class != sijill.Office || f.Role != mailbox.RoleSent && f.Role != mailbox.RoleDrafts {
+		return nil
+	}
+	from := message.Parse(raw).From()
+	own, err := u.o.people.Addresses(ctx, u.account)
+	if err != nil {
+		return err
+	}
+	for _, a := range own {
+		if a.Class == sijill.Personal && slices.ContainsFunc(from, func(m message.Address) bool { return strings.EqualFold(m.Addr, a.Address) }) {
+			return mailbox.ErrWall
+		}
+	}
+	return nil
 }
 
 // put seals a message into a folder.

@@ -343,8 +343,9 @@ func (m *maildir) push(t testing.TB, id string) {
 	}
 }
 
-// tuid is the field by which mbsync knows its own copies again.
-var tuid = regexp.MustCompile(`(?m)^X-TUID: .*\r\n`)
+// tuid are the fields that programs add: the one by which mbsync knows its own
+// copies again, and neomutt's count.
+var tuid = regexp.MustCompile(`(?m)^(X-TUID|Content-Length): .*\r\n`)
 
 // same wants the tree to be what the server has, with all that was pushed.
 func (m *maildir) same(t testing.TB, c *mailProgram, pushed int) {

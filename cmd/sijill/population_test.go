@@ -193,9 +193,13 @@ func dialIMAP(address, from string) (*mailProgram, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &mailProgram{conn: conn, in: bufio.NewReader(conn)}
+	c := newMailProgram(conn)
 	_, err = c.line()
 	return c, err
+}
+
+func newMailProgram(conn net.Conn) *mailProgram {
+	return &mailProgram{conn: conn, in: bufio.NewReader(conn)}
 }
 
 // signIMAP opens a session that is signed in.

@@ -10,6 +10,9 @@ import (
 
 	"sijill"
 	"sijill/internal/access"
+	"sijill/internal/db"
+	"sijill/internal/mailbox"
+	"sijill/internal/message"
 	"sijill/internal/outbox"
 	"sijill/internal/people"
 	"sijill/internal/post"
@@ -100,6 +103,12 @@ func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Lett
 			to.ORCPT = r.OriginalType + ";" + r.Original
 		}
 		l.To = append(l.To, to)
+	}
+	if l.Class == sijill.Personal {
+		// The mailbox can't read it by itself, and is to know the copy that the
+		// program puts into Sent next.
+		a := mailbox.Arrival{Flags: mailbox.FlagSeen, MessageID: message.Parse(m.Original).MessageID()}
+		l.With = func(tx *db.Tx, entry int64) error { return mailbox.Arrive(tx, entry, l.Account, a) }
 	}
 	return l, nil
 }

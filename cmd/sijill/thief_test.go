@@ -51,7 +51,12 @@ type thief struct {
 	frames map[[16]byte][]byte
 	pages  bytes.Buffer // All that stands in the databases.
 	tried  int
+
+	credentials [][]byte // All that is kept of them.
 }
+
+// credentialTables are where it is.
+var credentialTables = []string{"account", "session", "app_password", "passkey", "totp", "recovery", "spent"}
 
 func steal(t testing.TB, dir string) *thief {
 	t.Helper()
@@ -110,6 +115,9 @@ func (h *thief) takePages(tx *db.Tx) error {
 				h.pages.Write(append(b, 0))
 				if len(b) == 32 {
 					h.learn([32]byte(b))
+				}
+				if slices.Contains(credentialTables, name) {
+					h.credentials = append(h.credentials, bytes.Clone(b))
 				}
 				return err
 			}))
