@@ -10,6 +10,11 @@ import (
 // process heard nothing.
 const lookAgain = time.Minute
 
+// pause is how long after "+ idling" the first of it is told. What a program reads
+// together with that line may lie there unnoticed until it ends IDLE: with
+// Thunderbird that was up to half an hour.
+const pause = 50 * time.Millisecond
+
 // Idle tells what others do as it happens, until stop is closed.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	s.mu.Lock()
@@ -18,6 +23,11 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	if sel == nil {
 		<-stop
 		return nil
+	}
+	select {
+	case <-stop:
+		return nil
+	case <-time.After(pause):
 	}
 	t := time.NewTicker(lookAgain)
 	defer t.Stop()

@@ -61,7 +61,7 @@ func (s *session) refuse(doing string, err error) error {
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, people.ErrCredentials):
-		return no(imap.ResponseCodeAuthenticationFailed, "Name or password is wrong")
+		return no(imap.ResponseCodeAuthenticationFailed, "Name or app password is wrong")
 	case errors.As(err, &slow):
 		return no(imap.ResponseCodeUnavailable, "Too many sign-ins failed; try again later")
 	case errors.Is(err, mailbox.ErrWall):

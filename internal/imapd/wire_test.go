@@ -151,8 +151,16 @@ func TestIdle(t *testing.T) {
 	if u, tagged := c.finish(); len(u) != 0 || !strings.HasPrefix(tagged, "OK") {
 		t.Errorf("%q %s", u, tagged)
 	}
+	h.office.put(sijill.Office, "Inbox", letter(4), 0)
 	c.start("IDLE")
 	c.line()
+	began = time.Now()
+	if l := c.line(); l != "* 3 EXISTS" {
+		t.Errorf("%q", l)
+	}
+	if d := time.Since(began); d < pause/2 {
+		t.Errorf("what came before was told %v after the line that IDLE has begun", d)
+	}
 	c.Close()
 }
 
