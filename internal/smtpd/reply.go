@@ -64,7 +64,7 @@ var (
 	replyCredentials      = say(535, 5, 7, 8, "wrong name or application password")
 	replySlowDown         = say(454, 4, 7, 0, "too many failures to sign in, try again later")
 	replyAuthLater        = say(454, 4, 7, 0, "cannot check credentials now, try again later")
-	replyNotYours         = say(553, 5, 7, 1, "sender address is not one of yours")
+	replyNotYours         = say(553, 5, 7, 1, "sender address is not one that this sign-in writes from")
 	replyFromNotYours     = say(550, 5, 7, 1, "From or Sender is not one of your addresses")
 	replyOneFrom          = say(550, 5, 6, 0, "the header needs one From field with one address")
 	replyOneSender        = say(550, 5, 6, 0, "the header may have one Sender field with one address")
