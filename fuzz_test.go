@@ -3,6 +3,8 @@ package sijill
 import (
 	"bytes"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 func FuzzEntry(f *testing.F) {
@@ -101,6 +103,31 @@ func FuzzPayload(f *testing.F) {
 		envelope, msg, err := ParsePayload(b, 1<<16)
 		if err == nil && len(envelope)+len(msg) > 1<<16 {
 			t.Error("larger than allowed")
+		}
+	})
+}
+
+// What the library decodes with its dictionary is decoded without it as well.
+func FuzzUnrolled(f *testing.F) {
+	for _, n := range []int{5, 50, 5000} {
+		good, err := AppendPayload(nil, []byte("{}"), letter(n))
+		if err != nil || good[0] != PayloadZstd {
+			f.Fatal(err)
+		}
+		f.Add(good[1:])
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		var h zstd.Header
+		if err := h.Decode(frame); err != nil || !h.HasFCS || h.HasCheckSum || h.FrameContentSize > 1<<16 || h.DictionaryID != 0 {
+			return
+		}
+		size := int(h.FrameContentSize)
+		want, err := withDictionary(frame, size)
+		if err != nil || len(want) != size {
+			return
+		}
+		if got, err := unrolled(frame[h.HeaderSize:], size); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v, and %d bytes instead of %d", err, len(got), len(want))
 		}
 	})
 }

@@ -139,13 +139,25 @@ func decompress(frame []byte, limit int) ([]byte, error) {
 	if limit < 0 || h.HasFCS && size > uint64(limit) {
 		return nil, fmt.Errorf("read payload: %w", ErrTooLarge)
 	}
+	if h.HasFCS && !h.HasCheckSum && size <= maxWindow {
+		return unrolled(frame[h.HeaderSize:], int(size))
+	}
+	out, err := withDictionary(frame, int(size))
+	if err == nil && h.HasFCS && uint64(len(out)) != size {
+		err = fmt.Errorf("read payload: zstd: %w", ErrPayload)
+	}
+	return out, err
+}
+
+// withDictionary decodes any frame. size is how large its content is at the most.
+func withDictionary(frame []byte, size int) ([]byte, error) {
 	d := decoders.Get().(*coder[*zstd.Decoder])
 	if d.err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", d.err)
 	}
 	defer decoders.Put(d)
 	out, err := d.with.DecodeAll(frame, make([]byte, 0, size))
-	if err != nil || h.HasFCS && uint64(len(out)) != size {
+	if err != nil {
 		return nil, fmt.Errorf("read payload: zstd: %w", ErrPayload)
 	}
 	return out, nil
