@@ -74,10 +74,11 @@ type Store interface {
 	// Appending is not interrupted by ctx once it began.
 	Append(ctx context.Context, frames []Frame) ([]Ref, error)
 
-	// Read returns the frame at ref; its Data belongs to the caller. Compare ID
-	// with what the register says, and the content with its digest. Errors:
-	// fs.ErrNotExist when there is no such segment, ErrDamaged.
-	Read(ctx context.Context, ref Ref) (Frame, error)
+	// Read returns the frame at ref; its Data belongs to the caller, and lies in
+	// room where it fits, which may be nil. Compare ID with what the register
+	// says, and the content with its digest. Errors: fs.ErrNotExist when there is
+	// no such segment, ErrDamaged.
+	Read(ctx context.Context, ref Ref, room []byte) (Frame, error)
 
 	// Segments lists the segments in the order of their numbers.
 	Segments(ctx context.Context) ([]Segment, error)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"sijill"
 	"sijill/internal/blob"
@@ -208,10 +209,18 @@ func (r *Register) content(ctx context.Context, e row, ring *vault.Ring) (*Conte
 	return c, nil
 }
 
+// rooms are for ciphertexts of up to roomSize bytes, which are opened at once:
+// whoever reads a folder makes that much less garbage.
+var rooms = sync.Pool{New: func() any { return new([roomSize]byte) }}
+
+const roomSize = 64 << 10
+
 // unseal reads the ciphertext of an entry and opens it. The vault
 // checks that it is what was sealed.
 func (r *Register) unseal(ctx context.Context, e row, ring *vault.Ring) (*vault.Opened, error) {
-	f, err := r.opts.Blobs.Read(ctx, e.ref)
+	room := rooms.Get().(*[roomSize]byte)
+	defer rooms.Put(room)
+	f, err := r.opts.Blobs.Read(ctx, e.ref, room[:])
 	if errors.Is(err, fs.ErrNotExist) { // Not "closed to the server": it should be there.
 		return nil, fmt.Errorf("entry %d: segment %d is missing: %w", e.number, e.ref.Segment, blob.ErrDamaged)
 	}

@@ -70,7 +70,7 @@ func MakeFrame(seed uint64, size int) blob.Frame {
 
 // CheckFrame says what is wrong with the frame that s has at ref, if it isn't want.
 func CheckFrame(s blob.Store, ref blob.Ref, want blob.Frame) error {
-	got, err := s.Read(context.Background(), ref)
+	got, err := s.Read(context.Background(), ref, nil)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func keepsNoHold(t *testing.T, open Opener) {
 	ref := mustAppend(t, s, mine)[0]
 	clear(mine.Data)
 	mustHave(t, s, ref, f)
-	got, err := s.Read(context.Background(), ref)
+	got, err := s.Read(context.Background(), ref, nil)
 	mustBe(t, "read", err, nil)
 	clear(got.Data)
 	mustHave(t, s, ref, f)
@@ -208,9 +208,9 @@ func absent(t *testing.T, open Opener) {
 	s := mustOpen(t, open)
 	ref := mustAppend(t, s, MakeFrame(1, 100))[0]
 	ref.Segment += 7
-	_, err := s.Read(context.Background(), ref)
+	_, err := s.Read(context.Background(), ref, nil)
 	mustBe(t, "no such segment", err, fs.ErrNotExist)
-	_, err = s.Read(context.Background(), blob.Ref{})
+	_, err = s.Read(context.Background(), blob.Ref{}, nil)
 	mustBe(t, "zero reference", err, fs.ErrNotExist)
 }
 
@@ -231,7 +231,7 @@ func wrongReference(t *testing.T, open Opener) {
 		{Segment: good.Segment, Offset: refs[1].End(), Length: good.Length},
 		{Segment: good.Segment, Offset: refs[1].End() - 1, Length: 1},
 	} {
-		_, err := s.Read(context.Background(), bad)
+		_, err := s.Read(context.Background(), bad, nil)
 		mustBe(t, fmt.Sprintf("%+v", bad), err, blob.ErrDamaged)
 	}
 }
@@ -245,7 +245,7 @@ func cancelled(t *testing.T, open Opener) {
 	cancel()
 	_, err = s.Append(ctx, []blob.Frame{MakeFrame(2, 100)})
 	mustBe(t, "append", err, context.Canceled)
-	_, err = s.Read(ctx, ref)
+	_, err = s.Read(ctx, ref, nil)
 	mustBe(t, "read", err, context.Canceled)
 	mustBe(t, "recover", s.Recover(ctx, Ends(nil)), context.Canceled)
 	after, err := s.Segments(context.Background())
@@ -262,7 +262,7 @@ func closed(t *testing.T, open Opener) {
 	mustBe(t, "close again", s.Close(), nil)
 	_, err := s.Append(context.Background(), []blob.Frame{MakeFrame(2, 100)})
 	mustBe(t, "append", err, fs.ErrClosed)
-	_, err = s.Read(context.Background(), ref)
+	_, err = s.Read(context.Background(), ref, nil)
 	mustBe(t, "read", err, fs.ErrClosed)
 	mustBe(t, "recover", s.Recover(context.Background(), Ends(nil)), fs.ErrClosed)
 }
@@ -294,7 +294,7 @@ func recoverCuts(t *testing.T, open Opener) {
 	s = mustOpen(t, open)
 	mustBe(t, "recover", s.Recover(context.Background(), Ends(refs)), nil)
 	for _, ref := range lost {
-		if _, err := s.Read(context.Background(), ref); err == nil {
+		if _, err := s.Read(context.Background(), ref, nil); err == nil {
 			t.Fatalf("%+v is still there", ref)
 		}
 	}

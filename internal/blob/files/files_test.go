@@ -285,7 +285,7 @@ func TestDamagedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := open(t, opener)
-		if _, err := s.Read(ctx, ref); !errors.Is(err, blob.ErrDamaged) {
+		if _, err := s.Read(ctx, ref, nil); !errors.Is(err, blob.ErrDamaged) {
 			t.Errorf("%s: read: %v", name, err)
 		}
 		if err := s.Recover(ctx, blobtest.Ends([]blob.Ref{ref})); !errors.Is(err, blob.ErrDamaged) {

@@ -3,24 +3,27 @@ package files
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"sijill/internal/blob"
 )
 
 // Read implements blob.Store. Reads don't wait for appends nor for each other.
-func (s *Store) Read(ctx context.Context, ref blob.Ref) (blob.Frame, error) {
-	frame, err := s.read(ctx, ref)
+func (s *Store) Read(ctx context.Context, ref blob.Ref, room []byte) (blob.Frame, error) {
+	frame, err := s.read(ctx, ref, room)
 	if err != nil {
 		return blob.Frame{}, fmt.Errorf("read segment %d at %d: %w", ref.Segment, ref.Offset, err)
 	}
 	return frame, nil
 }
 
-func (s *Store) read(ctx context.Context, ref blob.Ref) (blob.Frame, error) {
+func (s *Store) read(ctx context.Context, ref blob.Ref, room []byte) (blob.Frame, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Frame{}, err
 	}
@@ -29,19 +32,25 @@ func (s *Store) read(ctx context.Context, ref blob.Ref) (blob.Frame, error) {
 		return blob.Frame{}, err
 	}
 	defer s.readers.put(r)
-	info, err := r.file.Stat()
+	// Checked before anything is allocated: the reference may be the damaged one.
+	if ref.Offset < blob.HeaderSize || ref.Length < 1 || ref.Length > blob.MaxData {
+		return blob.Frame{}, blob.ErrDamaged
+	}
+	n := blob.FrameOverhead + ref.Length
+	if err := r.reach(ref.Offset, n); err != nil {
+		return blob.Frame{}, err
+	}
+	if n > int64(len(room)) {
+		room = make([]byte, n)
+	}
+	_, err = r.file.ReadAt(room[:n], ref.Offset)
+	if errors.Is(err, io.EOF) {
+		err = blob.ErrDamaged
+	}
 	if err != nil {
 		return blob.Frame{}, err
 	}
-	// Checked before anything is allocated: the reference may be the damaged one.
-	if ref.Offset < blob.HeaderSize || ref.Length < 1 || ref.Length > blob.MaxData || ref.Offset > info.Size()-ref.Length-blob.FrameOverhead {
-		return blob.Frame{}, blob.ErrDamaged
-	}
-	b := make([]byte, blob.FrameOverhead+ref.Length)
-	if _, err := r.file.ReadAt(b, ref.Offset); err != nil {
-		return blob.Frame{}, err
-	}
-	return blob.ParseFrame(b)
+	return blob.ParseFrame(room[:n])
 }
 
 // openForReading opens a segment and makes sure once that it is the one it is
@@ -77,8 +86,26 @@ type readers struct {
 type reader struct {
 	number  int64
 	file    File
+	size    atomic.Int64 // of the file, when it was last looked at
 	users   int
 	dropped bool // to be closed by its last user
+}
+
+// reach makes sure that the file has n bytes at an offset. Segments only grow, but
+// for a tail that nothing refers to.
+func (r *reader) reach(offset, n int64) error {
+	if offset <= r.size.Load()-n {
+		return nil
+	}
+	info, err := r.file.Stat()
+	if err != nil {
+		return err
+	}
+	r.size.Store(info.Size())
+	if offset > info.Size()-n {
+		return blob.ErrDamaged
+	}
+	return nil
 }
 
 func newReaders(max int, open func(int64) (File, error)) *readers {
