@@ -63,11 +63,11 @@ func (s *side) String() string {
 	return fmt.Sprintf("%.0f/s, %.2f ms of CPU", median(s.rate), median(s.cpu))
 }
 
-// compareCapture sends letters to both, three times in turn. d may be nil.
+// compareCapture sends letters to both, five times in turn. d may be nil.
 func (b *bench) compareCapture(o *office, d *dovecot, sessions int, letters []letter) error {
 	letters = letters[:min(len(letters), max(1, 200*sessions))]
 	var ours, theirs side
-	for range 3 {
+	for range 5 {
 		if d != nil {
 			if err := d.empty(); err != nil {
 				return err

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// sender is a session of SMTP or LMTP. It waits for each reply, as smtp-source
-// does.
+// sender is a session of SMTP or LMTP.
 type sender struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -84,15 +83,18 @@ func (s *sender) ask(code, what string) error {
 	return s.expect(code)
 }
 
-// begin sends an envelope, and returns when the message may come.
+// begin sends an envelope in one go (RFC 2920), as mail servers do, and returns
+// when the message may come.
 func (s *sender) begin(from, to string) error {
-	if err := s.ask("250", "MAIL FROM:<"+from+">"); err != nil {
+	if _, err := s.conn.Write([]byte("MAIL FROM:<" + from + ">\r\nRCPT TO:<" + to + ">\r\nDATA\r\n")); err != nil {
 		return err
 	}
-	if err := s.ask("250", "RCPT TO:<"+to+">"); err != nil {
-		return err
+	for _, code := range []string{"250", "250", "354"} {
+		if err := s.expect(code); err != nil {
+			return err
+		}
 	}
-	return s.ask("354", "DATA")
+	return nil
 }
 
 // finish sends the message and returns the reply, and how long it took to come.
