@@ -486,7 +486,7 @@ func TestSubmissionAtTheWall(t *testing.T) {
 		{"an answer to office mail", hindHome, answer, "sender@abroad.example", "550 5.7.1", "office address"},
 		{"a letter to a contact", hindHome, string(mailOf("contact", hindHome, "clerk@ministry.example")), "clerk@ministry.example", "550 5.7.1", "office address"},
 		{"From of another", hind, string(mailOf("forged", sami, "x@abroad.example")), "x@abroad.example", "55", "one of your"},
-		{"MAIL FROM of another", sami, string(mailOf("forged2", sami, "x@abroad.example")), "x@abroad.example", "55", "one of your"},
+		{"MAIL FROM of another", sami, string(mailOf("forged2", sami, "x@abroad.example")), "x@abroad.example", "55", "this sign-in writes from"},
 		{"two identities", hind, string(mailOf("mixed", hindHome, "x@abroad.example")), "x@abroad.example", "550 5.7.1", "identities"},
 	} {
 		reply, err := s.post(l.from, []byte(l.msg), l.to)

@@ -178,15 +178,15 @@ func (h *home) sendsAs(t *testing.T, r *running, who credentials, own, other str
 }
 
 // What a program files in a folder is of that folder's class, whatever it says of
-// itself: a letter of one's personal address in an office folder is the office's
-// from then on, and one of the office's address in a personal folder is closed to
+// itself: a letter of one's personal address in an office folder, but for Sent and
+// Drafts, is the office's from then on, and one of the office's address in a personal folder is closed to
 // the office.
 func TestFiledIsOfTheFoldersClass(t *testing.T) {
 	t.Parallel()
 	h, p := populatedHome(t, nil)
 	r := h.serveMail()
 	c := r.imap(p.hind)
-	for folder, from := range map[string]string{"INBOX": hindHome, "Office/Sent": hindHome, "Personal/Inbox": hind, "Personal/Sent": hind} {
+	for folder, from := range map[string]string{"INBOX": hindHome, "Office/Archive": hindHome, "Personal/Inbox": hind, "Personal/Sent": hind} {
 		msg := mailOf("filed-"+strings.ReplaceAll(folder, "/", "-"), from, from)
 		personal := strings.HasPrefix(folder, "Personal")
 		if uid, err := c.put(folder, `\Seen`, msg); err != nil || uid == 0 {
