@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sijill/internal/config"
 )
 
 // canaries are words that nobody uses, by where they stand in a message. What
@@ -75,7 +77,7 @@ func newSecretOffice(t *testing.T) *secretOffice {
 	far := newFarEnd(t)
 	zone := far.zone(t)
 	o := &secretOffice{personal: newCanaries(), office: newCanaries()}
-	o.home, o.population = populatedHome(t, func(c *Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
+	o.home, o.population = populatedHome(t, func(c *config.Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
 	o.r = o.serveMail()
 	s := connect(t, o.r.smtp)
 	o.entry = s.deliver(t, o.personal.letter(), "hind+"+o.personal["detail"]+"@home.example")

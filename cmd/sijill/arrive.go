@@ -165,7 +165,7 @@ func (a *arrival) note(tx *db.Tx, entry int64, class sijill.Class, accounts []in
 func (o *office) deliver(ctx context.Context, d outbox.Delivery) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	m := &smtpd.Mail{Message: d.Message, Envelope: message.Envelope{Door: "local", From: d.From, To: d.To, Time: now}}
-	m.Envelope.Trace = "Return-Path: <" + d.From + ">\r\nReceived: by " + o.config.hostname() + " id " + rand.Text() +
+	m.Envelope.Trace = "Return-Path: <" + d.From + ">\r\nReceived: by " + o.config.ServerName() + " id " + rand.Text() +
 		";\r\n\t" + now.Format(time.RFC1123Z) + "\r\n"
 	for _, to := range d.To {
 		r, err := o.people.Resolve(ctx, to)
@@ -222,7 +222,7 @@ func (j *judge) check(ctx context.Context, a *smtpd.Arrival) smtpd.Verdict {
 	if a.Door != "smtp" || a.Journal || slices.ContainsFunc(j.exempt, func(p netip.Prefix) bool { return p.Contains(a.Peer) }) {
 		return smtpd.Verdict{}
 	}
-	r := mailauth.Judge(ctx, mailauth.Options{DNS: j.dns, AuthservID: j.o.config.hostname()}, a.Message,
+	r := mailauth.Judge(ctx, mailauth.Options{DNS: j.dns, AuthservID: j.o.config.ServerName()}, a.Message,
 		mailauth.Peer{IP: a.Peer, Helo: a.Hello, MailFrom: a.From})
 	v := smtpd.Verdict{Trace: r.Header, Facts: authFacts(r)}
 	d, why := r.Disposition(j.overrides)

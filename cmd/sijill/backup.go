@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sijill/internal/audit"
+	"sijill/internal/config"
 	"sijill/internal/record"
 )
 
@@ -39,7 +40,7 @@ func (c *BackupCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err := copyTree(filepath.Join(o.dir, segmentsName), filepath.Join(c.Dest, segmentsName)); err != nil {
 			return err
 		}
-		if err := copyFile(filepath.Join(o.dir, configName), filepath.Join(c.Dest, configName)); err != nil {
+		if err := copyFile(filepath.Join(o.dir, config.File), filepath.Join(c.Dest, config.File)); err != nil {
 			return err
 		}
 		size, _ := o.register.Head()

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/people"
 )
@@ -67,20 +68,20 @@ const secret = "a password for tests"
 // and judges nothing, unless a test says so.
 func makeBlank(ctx context.Context, dir string) error {
 	g, out := &Globals{Dir: dir}, Out{io.Discard, io.Discard}
-	config := defaultConfig("Diwan", "diwan.example")
-	config.Checks.Off = true
-	config.Submission, config.IMAP = SubmissionConfig{}, IMAPConfig{}
+	settings := config.Default("Diwan", "diwan.example")
+	settings.Checks.Off = true
+	settings.Submission, settings.IMAP = config.Submission{}, config.IMAP{}
 	if err := prepareDir(dir); err != nil {
 		return err
 	}
 	if _, err := (&InitCmd{}).makeKey(g, out); err != nil {
 		return err
 	}
-	if err := errors.Join(config.write(dir), createRegister(ctx, g, config, out)); err != nil {
+	if err := errors.Join(settings.Write(dir), createRegister(ctx, g, settings, out)); err != nil {
 		return err
 	}
 	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, people.By{}, config.Domain); err != nil {
+		if err := o.people.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
 			return err
 		}
 		all := people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"sijill/internal/config"
 	"sijill/internal/resolve/resolvetest"
 	"sijill/internal/web/webtest"
 )
@@ -49,7 +50,7 @@ func newWebOffice(t *testing.T) *webOffice {
 	t.Helper()
 	o := &webOffice{far: newFarEnd(t), where: freePort(t)}
 	zone := resolvetest.New(t, "abroad.example. MX 10 far.abroad.example.\nministry.example. MX 10 far.abroad.example.\nfar.abroad.example. A 127.0.0.1\n")
-	h, p := populatedHome(t, func(c *Config) {
+	h, p := populatedHome(t, func(c *config.Config) {
 		c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, o.far.port
 		c.Wall.Contacts = []string{"ministry.example"}
 		c.HTTP.URL = "http://" + o.where // Passkeys want a name, and take localhost without TLS.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/config"
 )
 
 // model is what somebody expects of the messages that he alone touches.
@@ -467,7 +468,7 @@ func (h *home) entries() (list []shownEntry) {
 func TestSubmissionAtTheWall(t *testing.T) {
 	far := newFarEnd(t)
 	zone := far.zone(t)
-	h, p := populatedHome(t, func(c *Config) {
+	h, p := populatedHome(t, func(c *config.Config) {
 		c.DNS.Servers, c.Delivery.Port, c.Wall.Contacts = []string{zone.Addr}, far.port, []string{"ministry.example"}
 	})
 	r := h.serveMail()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/message"
 	"sijill/internal/record"
@@ -268,15 +269,15 @@ func (o *oldOffice) serveMailHot() *running {
 
 func (o *oldOffice) setHotDays(days int) {
 	o.Helper()
-	c, err := readConfig(o.dir)
+	c, err := config.Read(o.dir)
 	if err != nil {
 		o.Fatal(err)
 	}
 	c.Keep.HotDays = days
-	if err := os.Remove(o.path(configName)); err != nil {
+	if err := os.Remove(o.path(config.File)); err != nil {
 		o.Fatal(err)
 	}
-	if err := c.write(o.dir); err != nil {
+	if err := c.Write(o.dir); err != nil {
 		o.Fatal(err)
 	}
 }

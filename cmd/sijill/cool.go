@@ -96,20 +96,9 @@ func (o *office) reportCooled(ctx context.Context, g *Globals, out Out, c vault.
 	return w.Flush()
 }
 
-// hotDays is after how many days a month is closed, unless it is set.
-const hotDays = 180
-
 // coldBefore is the moment before which months have to have ended to be closed.
 func (o *office) coldBefore(now time.Time) time.Time {
-	return now.AddDate(0, 0, -o.config.hotDays())
-}
-
-// hotDays is after how many days a month is closed.
-func (c Config) hotDays() int {
-	if c.Keep.HotDays == 0 {
-		return hotDays
-	}
-	return c.Keep.HotDays
+	return now.AddDate(0, 0, -o.config.HotDays())
 }
 
 // coolDaily closes old months, at the start and once a day. What a stop has left

@@ -16,6 +16,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"sijill/internal/config"
 	"sijill/internal/people"
 )
 
@@ -36,7 +37,7 @@ const demoDomain = "diwan.example"
 // Run implements the command.
 func (c *DemoCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	made := false
-	if !exists(filepath.Join(g.Dir, configName)) {
+	if !exists(filepath.Join(g.Dir, config.File)) {
 		if err := makeDemo(ctx, g, out); err != nil {
 			return err
 		}
@@ -88,7 +89,7 @@ func makeDemo(ctx context.Context, g *Globals, out Out) error {
 		return err
 	}
 	text := fmt.Sprintf("laila@%[1]s  %[2]s  recovery code %[3]s\nsami@%[1]s   %[2]s  recovery code %[4]s\n", demoDomain, password, codes[0], codes[1])
-	return writeNew(filepath.Join(g.Dir, demoSignIn), []byte(text))
+	return config.WriteNew(filepath.Join(g.Dir, demoSignIn), []byte(text))
 }
 
 // demoHome is the domain of the demo's personal addresses.
@@ -147,7 +148,7 @@ func (s *server) welcome(out Out, signIn string) {
 	if !ok {
 		return
 	}
-	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", named(l.Addr().String()))
+	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", config.Localhost(l.Addr().String()))
 	for line := range strings.Lines(signIn) {
 		fmt.Fprint(out, "  ", line)
 	}

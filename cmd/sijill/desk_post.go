@@ -186,7 +186,7 @@ const (
 // compose writes a letter. A draft also keeps what it answers.
 func (d *desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft bool) ([]byte, error) {
 	m := &message.Draft{From: l.From, To: l.To, Cc: l.Cc, Bcc: l.Bcc, Subject: l.Subject, Text: l.Text, Flowed: !draft,
-		Date: time.Now(), Hostname: d.o.config.hostname()}
+		Date: time.Now(), Hostname: d.o.config.ServerName()}
 	for _, f := range l.Files {
 		m.Files = append(m.Files, message.File{Name: f.Name, Type: f.Type, Data: f.Data})
 	}

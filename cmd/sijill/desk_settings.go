@@ -135,7 +135,7 @@ func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string,
 	if err != nil {
 		return web.NewAppPassword{}, provenError(err)
 	}
-	h := d.o.config.host()
+	h := d.o.host()
 	out := web.NewAppPassword{AppPassword: appPassword(made.AppPassword), Password: made.Password, Name: v.Address,
 		IMAP: reached(h, h.IMAPS, h.IMAP), Submission: reached(h, h.Submissions, h.Submission)}
 	if scope == people.ScopeBoth {

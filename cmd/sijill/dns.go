@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,13 +13,14 @@ import (
 
 	"github.com/miekg/dns"
 
+	"sijill/internal/config"
 	"sijill/internal/mailauth"
 	"sijill/internal/resolve"
 	"sijill/internal/setup"
 )
 
 // resolver asks DNS as the settings say.
-func (c Config) resolver() (*resolve.Client, error) {
+func newResolver(c config.Config) (*resolve.Client, error) {
 	return resolve.New(resolve.Options{Servers: c.DNS.Servers, Trusted: c.DNS.Validating})
 }
 
@@ -58,63 +58,12 @@ func lookup(r *resolve.Client) setup.Lookup {
 }
 
 // host is how mail programs and other servers reach this one.
-func (c Config) host() setup.Host {
-	h := setup.Host{Name: c.hostname(), IMAPS: port(c.IMAP.TLSListen), IMAP: port(c.IMAP.Listen),
-		Submissions: port(c.Submission.TLSListen), Submission: port(c.Submission.Listen)}
-	h.Web = c.url()
+func (o *office) host() setup.Host {
+	c := o.config
+	h := setup.Host{Name: c.ServerName(), IMAPS: config.Port(c.IMAP.TLSListen), IMAP: config.Port(c.IMAP.Listen),
+		Submissions: config.Port(c.Submission.TLSListen), Submission: config.Port(c.Submission.Listen)}
+	h.Web = c.URL()
 	return h
-}
-
-func (c Config) hostname() string {
-	if c.Hostname != "" {
-		return c.Hostname
-	}
-	return "mail." + c.Domain
-}
-
-// url is how browsers reach the pages; empty where they are closed.
-func (c Config) url() string {
-	switch {
-	case c.HTTP.URL != "":
-		return strings.TrimSuffix(c.HTTP.URL, "/")
-	case c.HTTP.TLSListen != "":
-		return "https://" + c.hostname() + portSuffix(c.HTTP.TLSListen, 443)
-	case len(c.HTTP.Proxies) > 0:
-		return "https://" + c.hostname()
-	case c.HTTP.Listen != "":
-		return "http://" + named(c.HTTP.Listen)
-	}
-	return ""
-}
-
-// named writes a listener on loopback with the name that browsers take for safe:
-// passkeys need a name.
-func named(address string) string {
-	host, p, err := net.SplitHostPort(address)
-	if ip, e := netip.ParseAddr(host); err == nil && e == nil && ip.IsLoopback() {
-		return net.JoinHostPort("localhost", p)
-	}
-	return address
-}
-
-func portSuffix(address string, usual int) string {
-	if p := port(address); p != usual && p != 0 {
-		return fmt.Sprintf(":%d", p)
-	}
-	return ""
-}
-
-// port is that of "address:port"; 0 for none.
-func port(address string) int {
-	_, p, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0
-	}
-	n, err := net.LookupPort("tcp", p)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // dnsRecords are those that a domain of the office should have, besides those of
@@ -124,7 +73,7 @@ func (o *office) dnsRecords(ctx context.Context, domain string) ([]setup.Record,
 	if err != nil {
 		return nil, err
 	}
-	opts := setup.RecordOptions{Domain: domain, Host: o.config.host(),
+	opts := setup.RecordOptions{Domain: domain, Host: o.host(),
 		STS: setup.STSMode(o.config.Delivery.STS), Reports: reportsAt(domain)}
 	if opts.STS != setup.STSNone {
 		opts.STSID = stsID(o.config)
@@ -142,9 +91,9 @@ func (o *office) dnsRecords(ctx context.Context, domain string) ([]setup.Record,
 
 // stsID changes whenever the policy does (RFC 8461, section 3.1): it is made of
 // what the policy says.
-func stsID(c Config) string {
+func stsID(c config.Config) string {
 	var n uint32
-	for _, b := range []byte(c.Delivery.STS + " " + c.hostname()) {
+	for _, b := range []byte(c.Delivery.STS + " " + c.ServerName()) {
 		n = n*16777619 ^ uint32(b)
 	}
 	return fmt.Sprintf("%08x", n)
@@ -173,14 +122,14 @@ func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		ask, err := o.config.resolver()
+		ask, err := newResolver(o.config)
 		if err != nil {
 			return err
 		}
 		asking, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
 		host := c.host(asking, o, domains, lookup(ask))
-		zones := []zone{{name: "the server, " + o.config.hostname()}}
+		zones := []zone{{name: "the server, " + o.config.ServerName()}}
 		if zones[0].list, err = c.check(ctx, asking, host, lookup(ask)); err != nil {
 			return err
 		}
@@ -202,14 +151,14 @@ func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			}
 			return json.NewEncoder(out).Encode(list)
 		}
-		return c.print(out, zones, o.config.hostname())
+		return c.print(out, zones, o.config.ServerName())
 	})
 }
 
 // host are the server's own records, once, however many domains it serves. Where
 // nobody says which addresses it has, they are those that DNS has.
 func (c *DNSCmd) host(ctx context.Context, o *office, domains []string, ask setup.Lookup) []setup.Record {
-	name, addresses := o.config.hostname(), c.Address
+	name, addresses := o.config.ServerName(), c.Address
 	if len(addresses) == 0 && !c.NoCheck {
 		for _, kind := range []string{"A", "AAAA"} {
 			found, _ := ask(ctx, name, kind) // What can't be found is said when the records are printed.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sijill"
+	"sijill/internal/config"
 )
 
 // serveAll is serveMail with the doors at which TLS is still to be begun.
@@ -24,7 +25,7 @@ func TestCurlAndSwaks(t *testing.T) {
 	t.Parallel()
 	far := newFarEnd(t)
 	zone := far.zone(t)
-	h, p := populatedHome(t, func(c *Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
+	h, p := populatedHome(t, func(c *config.Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
 	r := h.serveAll()
 	d := newDesktop(t, r, p.hind, "curl", "swaks")
 	curl := func(door string, args ...string) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"sijill"
+	"sijill/internal/config"
 	"sijill/internal/outbox"
 	"sijill/internal/setup"
 )
@@ -36,7 +37,7 @@ type site struct {
 
 // newSite makes the office, with its records in DNS as "sijill dns" has them,
 // and starts it.
-func newSite(w *world, machine, address, domain, private string, change func(*Config)) *site {
+func newSite(w *world, machine, address, domain, private string, change func(*config.Config)) *site {
 	w.Helper()
 	w.machine(machine, address)
 	s := &site{running: &running{home: &home{w, filepath.Join(w.dir, machine)}}, world: w, machine: machine, domain: domain, address: address,
@@ -68,23 +69,23 @@ func (s *site) as(args ...string) string {
 func (s *site) host() string { return "mail." + s.domain }
 
 // configure opens the doors where the world has them.
-func (s *site) configure(private string, change func(*Config)) {
+func (s *site) configure(private string, change func(*config.Config)) {
 	s.Helper()
-	c, err := readConfig(s.dir)
+	c, err := config.Read(s.dir)
 	if err != nil {
 		s.Fatal(err)
 	}
 	at := func(port string) string { return net.JoinHostPort(s.address, port) }
 	c.SMTP.Listen, c.Submission.TLSListen, c.IMAP.TLSListen, c.HTTP.TLSListen = at("25"), at("465"), at("993"), at("443")
 	c.Submission.Listen, c.IMAP.Listen, c.LMTP.Listen, c.HTTP.Listen, c.Metrics.Listen = "", "", "", "", ""
-	c.DNS = DNSConfig{Servers: []string{nameserver + ":53"}, Validating: true}
+	c.DNS = config.DNS{Servers: []string{nameserver + ":53"}, Validating: true}
 	c.TLS.Cert, c.TLS.Key, s.tlsa = s.world.certify(s.host(), "mta-sts."+s.domain, "mta-sts."+private)
 	c.Delivery.Roots = s.world.rootsFile
 	change(&c)
-	if err := os.Remove(s.path(configName)); err != nil {
+	if err := os.Remove(s.path(config.File)); err != nil {
 		s.Fatal(err)
 	}
-	if err := c.write(s.dir); err != nil {
+	if err := c.Write(s.dir); err != nil {
 		s.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/config"
 	"sijill/internal/outbox"
 )
 
@@ -36,8 +37,8 @@ func TestExchange(t *testing.T) {
 	}
 	w := newWorld(t)
 	p := newPostfix(w, "192.0.2.3")
-	diwan := newSite(w, "diwan", "192.0.2.1", "diwan.example", "hind.example", func(c *Config) { c.Delivery.STS = "enforce" })
-	court := newSite(w, "court", "192.0.2.2", "court.example", "private.example", func(*Config) {})
+	diwan := newSite(w, "diwan", "192.0.2.1", "diwan.example", "hind.example", func(c *config.Config) { c.Delivery.STS = "enforce" })
+	court := newSite(w, "court", "192.0.2.2", "court.example", "private.example", func(*config.Config) {})
 	w.names.Add(w, "_25._tcp.mail.court.example. TLSA "+court.tlsa+"\n")
 
 	unreachable(t, diwan)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/people"
 	"sijill/internal/record"
@@ -36,22 +37,22 @@ func (c *InitCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if err := prepareDir(g.Dir); err != nil {
 		return err
 	}
-	config := defaultConfig(c.Office, strings.ToLower(c.Domain))
+	settings := config.Default(c.Office, strings.ToLower(c.Domain))
 	keyAt, err := c.makeKey(g, out)
 	if err != nil {
 		return err
 	}
 	if g.KeyFile != "" {
-		config.KeyFile = g.KeyFile
+		settings.KeyFile = g.KeyFile
 	}
-	if err := config.write(g.Dir); err != nil {
+	if err := settings.Write(g.Dir); err != nil {
 		return err
 	}
-	if err := createRegister(ctx, g, config, out); err != nil {
+	if err := createRegister(ctx, g, settings, out); err != nil {
 		return err
 	}
 	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, people.By{}, config.Domain); err != nil {
+		if err := o.people.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
 			return err
 		}
 		return c.finish(ctx, o, keyAt, g, out)
@@ -79,7 +80,7 @@ func prepareDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("looking into the data directory: %w", err)
 	}
-	if exists(filepath.Join(dir, configName)) {
+	if exists(filepath.Join(dir, config.File)) {
 		return fmt.Errorf("%s is an office already", dir)
 	}
 	if len(names) > 0 {
@@ -90,7 +91,7 @@ func prepareDir(dir string) error {
 
 // makeKey makes the server's key unless --key-file names one that is there.
 func (c *InitCmd) makeKey(g *Globals, out Out) (at string, err error) {
-	at = keyPath(g, Config{})
+	at = keyPath(g, config.Config{})
 	if exists(at) {
 		return at, nil
 	}
@@ -121,7 +122,7 @@ func newPassphrase(out Out) (string, error) {
 	return first, nil
 }
 
-func createRegister(ctx context.Context, g *Globals, c Config, out Out) error {
+func createRegister(ctx context.Context, g *Globals, c config.Config, out Out) error {
 	key, err := readKey(g, c, out)
 	if err != nil {
 		return err
@@ -192,7 +193,7 @@ func (c *InitCmd) report(o *office, keyAt, password, recovery string, generated 
 	fmt.Fprintf(out, "Publish the register's public key: \"sijill key --dir %s\" prints it.\n\n", g.Dir)
 	if inside {
 		fmt.Fprintf(out, "WARNING: the server's key is in the data directory, %s. Whoever takes the disk\n"+
-			"takes both. Move it elsewhere and name it with key_file in %s, a systemd\ncredential or --key-file; keep a copy on paper or in a safe. docs/keys.md says how.\n", keyAt, configName)
+			"takes both. Move it elsewhere and name it with key_file in %s, a systemd\ncredential or --key-file; keep a copy on paper or in a safe. docs/keys.md says how.\n", keyAt, config.File)
 	}
 	return nil
 }

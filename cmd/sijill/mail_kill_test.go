@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/config"
 	"sijill/internal/outbox"
 	"sijill/internal/resolve/resolvetest"
 )
@@ -284,7 +285,7 @@ func TestMailKilled(t *testing.T) {
 	const kills = 10
 	far := newFarEnd(t)
 	zone := far.zone(t)
-	h, p := populatedHome(t, func(c *Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
+	h, p := populatedHome(t, func(c *config.Config) { c.DNS.Servers, c.Delivery.Port = []string{zone.Addr}, far.port })
 	b := &book{at: map[string]map[string]bool{}, entries: map[string]int64{}, bodies: map[string][]byte{}}
 	m := newMaildir(t)
 	for run := range kills {

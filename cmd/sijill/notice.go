@@ -20,10 +20,10 @@ func (o *office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]
 	if err != nil {
 		return nil, err
 	}
-	days := o.config.hotDays()
-	where := o.config.url()
+	days := o.config.HotDays()
+	where := o.config.URL()
 	if where == "" {
-		where = "https://" + o.config.hostname()
+		where = "https://" + o.config.ServerName()
 	}
 	where += "/open"
 	day := at.UTC().Format("2006-01-02")
@@ -35,7 +35,7 @@ func (o *office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]
 	}
 	return message.Compose(&message.Draft{
 		Date: at.UTC(), Subject: subject, From: message.Address{Name: o.config.Office, Addr: "postmaster@" + o.config.Domain},
-		To: []message.Address{{Name: a.Name, Addr: a.Address}}, MessageID: fmt.Sprintf("older-mail.%d.%d@%s", f.ID, at.UnixMilli(), o.config.hostname()),
+		To: []message.Address{{Name: a.Name, Addr: a.Address}}, MessageID: fmt.Sprintf("older-mail.%d.%d@%s", f.ID, at.UnixMilli(), o.config.ServerName()),
 		Fields: []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}},
 		Text:   strings.Join(parts, "\n\n* * *\n\n"),
 	})

@@ -19,6 +19,7 @@ import (
 	"sijill/internal/access"
 	"sijill/internal/blob"
 	"sijill/internal/blob/files"
+	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/evidence"
 	"sijill/internal/junk"
@@ -51,7 +52,7 @@ const (
 // hand, in order.
 type office struct {
 	dir      string
-	config   Config
+	config   config.Config
 	key      vault.ServerKey
 	log      *slog.Logger
 	db       *db.DB
@@ -89,7 +90,7 @@ func openOffice(ctx context.Context, g *Globals, out Out) (_ *office, err error)
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	if o.config, err = readConfig(g.Dir); err != nil {
+	if o.config, err = config.Read(g.Dir); err != nil {
 		return nil, err
 	}
 	if o.key, err = readKey(g, o.config, out); err != nil {
@@ -125,7 +126,7 @@ func logLevel() (slog.Level, error) {
 // pages' host for ever.
 func (o *office) peopleOptions() people.Options {
 	opts := people.Options{Key: o.key.Derive("people")}
-	if u, err := url.Parse(o.config.url()); err == nil && u.Hostname() != "" && net.ParseIP(u.Hostname()) == nil {
+	if u, err := url.Parse(o.config.URL()); err == nil && u.Hostname() != "" && net.ParseIP(u.Hostname()) == nil {
 		opts.Site = people.Site{ID: u.Hostname(), Name: o.config.Office, Origins: []string{u.Scheme + "://" + u.Host}}
 	}
 	return opts
@@ -200,7 +201,7 @@ func (o *office) projections(ctx context.Context) (err error) {
 
 // correspondence wires what writes and answers, and who may read.
 func (o *office) correspondence(ctx context.Context) (err error) {
-	if o.resolver, err = o.config.resolver(); err != nil {
+	if o.resolver, err = newResolver(o.config); err != nil {
 		return err
 	}
 	if o.evidence, err = evidence.Open(ctx, o.db); err != nil {
@@ -218,7 +219,7 @@ func (o *office) correspondence(ctx context.Context) (err error) {
 	o.signers = &signers{o: o}
 	o.post, err = post.Open(ctx, post.Options{
 		DB: o.db, Register: o.register, Outbox: o.outbox, Wall: o.wall, Sign: o.signers.sign, Arrive: o.arrive,
-		Hostname: o.config.hostname(), Key: o.key.Derive("post"), Forward: o.config.Wall.Forward, Log: o.log,
+		Hostname: o.config.ServerName(), Key: o.key.Derive("post"), Forward: o.config.Wall.Forward, Log: o.log,
 	})
 	if err != nil {
 		return err
@@ -242,7 +243,7 @@ func (o *office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 	c := o.config.Delivery
 	opts := outbox.Options{
 		DB: o.db, Ledger: o.register, Key: o.key.Derive("outbox"), Resolver: o.resolver, Local: o.local, Deliver: o.deliver,
-		Hostname: o.config.hostname(), Lock: filepath.Join(o.dir, outboxLock), Port: c.Port, Log: o.log,
+		Hostname: o.config.ServerName(), Lock: filepath.Join(o.dir, outboxLock), Port: c.Port, Log: o.log,
 		Sign: func(msg []byte) ([]byte, error) {
 			fields, err := o.signers.sign(context.Background(), o.config.Domain, msg)
 			return append(fields, msg...), err
@@ -262,7 +263,7 @@ func (o *office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 		}
 	}
 	var err error
-	if opts.Schedule, err = c.schedule(); err != nil {
+	if opts.Schedule, err = c.Schedule(); err != nil {
 		return nil, err
 	}
 	if opts.Roots, err = rootsOf(c.Roots); err != nil {
@@ -340,7 +341,7 @@ func with(ctx context.Context, g *Globals, out Out, fn func(*office) error) erro
 
 // keyPath tells where the server's key is: --key-file, then a systemd
 // credential, then the settings, then the data directory.
-func keyPath(g *Globals, c Config) string {
+func keyPath(g *Globals, c config.Config) string {
 	if g.KeyFile != "" {
 		return g.KeyFile
 	}
@@ -360,7 +361,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func readKey(g *Globals, c Config, out Out) (vault.ServerKey, error) {
+func readKey(g *Globals, c config.Config, out Out) (vault.ServerKey, error) {
 	path := keyPath(g, c)
 	key, err := vault.ReadKeyFile(path, func() (string, error) { return passphrase(out.Err, "Passphrase of the key: ") })
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"sijill/internal/config"
 	"sijill/internal/people"
 )
 
@@ -131,14 +132,14 @@ func (p *population) choose(list ...*credentials) error {
 }
 
 // populatedHome is a copy of the population's office.
-func populatedHome(t testing.TB, change func(*Config)) (*home, *population) {
+func populatedHome(t testing.TB, change func(*config.Config)) (*home, *population) {
 	t.Helper()
 	p, err := populate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := copyHome(t, p.made)
-	c, err := readConfig(h.dir)
+	c, err := config.Read(h.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func populatedHome(t testing.TB, change func(*Config)) (*home, *population) {
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(h.path(configName), b.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(h.path(config.File), b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return h, p

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sijill/internal/config"
 	"sijill/internal/people/peopletest"
 )
 
@@ -200,7 +201,7 @@ func (c *confidant) says(t *testing.T, door string, secure bool, lines string) {
 func TestCredentialsAreKeptQuiet(t *testing.T) {
 	t.Parallel()
 	const origin = "https://mail.diwan.example"
-	h, p := populatedHome(t, func(c *Config) { c.HTTP.URL = origin })
+	h, p := populatedHome(t, func(c *config.Config) { c.HTTP.URL = origin })
 	c := &confidant{who: p.hind, secrets: map[string]string{}}
 	c.running = h.serve("--submission", "127.0.0.1:0", "--imap", "127.0.0.1:0", "--submissions", "127.0.0.1:0", "--imaps", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
 	connect(t, c.smtp).deliver(t, letter("quiet", 1), hind)

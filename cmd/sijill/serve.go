@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sijill/internal/certs"
+	"sijill/internal/config"
 	"sijill/internal/imapd"
 	"sijill/internal/junk"
 	"sijill/internal/mailauth"
@@ -55,7 +56,7 @@ func (c *ServeCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-func (c *ServeCmd) apply(to *Config) {
+func (c *ServeCmd) apply(to *config.Config) {
 	for flag, setting := range map[*string]*string{
 		&c.SMTP: &to.SMTP.Listen, &c.Submission: &to.Submission.Listen, &c.Submissions: &to.Submission.TLSListen,
 		&c.IMAP: &to.IMAP.Listen, &c.IMAPS: &to.IMAP.TLSListen, &c.LMTP: &to.LMTP.Listen,
@@ -93,7 +94,7 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 			err = errors.Join(err, s.closeListeners())
 		}
 	}()
-	for door, address := range o.config.listen() {
+	for door, address := range listenOf(o.config) {
 		if err := s.listen(door, address); err != nil {
 			return nil, err
 		}
@@ -125,7 +126,7 @@ func newServer(ctx context.Context, o *office) (_ *server, err error) {
 var doors = []string{"smtp", "submission", "submissions", "imap", "imaps", "lmtp", "http", "https", "metrics"}
 
 // listen are the addresses of the doors.
-func (c Config) listen() map[string]string {
+func listenOf(c config.Config) map[string]string {
 	return map[string]string{
 		"smtp": c.SMTP.Listen, "submission": c.Submission.Listen, "submissions": c.Submission.TLSListen,
 		"imap": c.IMAP.Listen, "imaps": c.IMAP.TLSListen, "lmtp": c.LMTP.Listen,
@@ -136,7 +137,7 @@ func (c Config) listen() map[string]string {
 func (s *server) newCerts(ctx context.Context) (*certs.Certs, error) {
 	o := s.o
 	c := o.config.TLS
-	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.config.hostname()}, c.Names...),
+	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.config.ServerName()}, c.Names...),
 		Dir: filepath.Join(o.dir, tlsName), Log: o.log}
 	if c.ACME {
 		roots, err := rootsOf(c.Roots)
@@ -144,7 +145,7 @@ func (s *server) newCerts(ctx context.Context) (*certs.Certs, error) {
 			return nil, err
 		}
 		opts.ACME = &certs.ACME{Email: c.Email, Directory: c.Directory, Roots: roots, HTTP: s.opened("http"), TLS: s.opened("https")}
-		if why := o.config.unreached(); why != "" {
+		if why := unreached(o.config); why != "" {
 			o.log.Warn("the certificate authority may not find its answers", "why", why)
 		}
 	}
@@ -162,8 +163,8 @@ func (s *server) opened(door string) string {
 
 // unreached says why challenges may not come to the doors of the web, unless
 // something in front passes them on; empty where all is well.
-func (c Config) unreached() string {
-	if len(c.HTTP.Proxies) > 0 || port(c.HTTP.Listen) == 80 && outside(c.HTTP.Listen) || port(c.HTTP.TLSListen) == 443 && outside(c.HTTP.TLSListen) {
+func unreached(c config.Config) string {
+	if len(c.HTTP.Proxies) > 0 || config.Port(c.HTTP.Listen) == 80 && outside(c.HTTP.Listen) || config.Port(c.HTTP.TLSListen) == 443 && outside(c.HTTP.TLSListen) {
 		return ""
 	}
 	if c.HTTP.Listen == "" && c.HTTP.TLSListen == "" {
@@ -182,7 +183,7 @@ func outside(address string) bool {
 func newSMTP(o *office, certs *certs.Certs) (*smtpd.Server, error) {
 	c := o.config
 	opts := smtpd.Options{
-		Hostname: c.hostname(), Directory: newDirectory(o.people), Appender: door{o}, Submitter: submission{o}, TLS: certs.Config(),
+		Hostname: c.ServerName(), Directory: newDirectory(o.people), Appender: door{o}, Submitter: submission{o}, TLS: certs.Config(),
 		Journal: c.SMTP.Journal, JournalPeers: c.SMTP.JournalPeers, Postmaster: "postmaster@" + c.Domain, MaxSize: c.SMTP.MaxSize, Log: o.log,
 	}
 	if c.Checks.Greylist {
@@ -219,7 +220,7 @@ func newWeb(o *office) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	help := setup.New(setup.Options{Office: c.Office, Host: c.host(), Domains: o.people.Domains, STS: setup.STSMode(c.Delivery.STS)})
+	help := setup.New(setup.Options{Office: c.Office, Host: o.host(), Domains: o.people.Domains, STS: setup.STSMode(c.Delivery.STS)})
 	m := http.NewServeMux()
 	m.Handle("/", attended(pages))
 	for _, path := range setup.Paths {
@@ -266,7 +267,7 @@ func (o *office) sendOn(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		http.Redirect(w, r, o.config.url()+r.URL.RequestURI(), http.StatusPermanentRedirect)
+		http.Redirect(w, r, o.config.URL()+r.URL.RequestURI(), http.StatusPermanentRedirect)
 	})
 }
 

@@ -57,7 +57,7 @@ func (c *ShowCmd) judge(ctx context.Context, o *office, it *record.Item, g *Glob
 	}
 	peer := mailauth.Peer{Helo: e.Hello, MailFrom: e.From}
 	peer.IP, _ = netip.ParseAddr(e.Client) // Without one SPF says so.
-	r := mailauth.Judge(ctx, mailauth.Options{DNS: mailauth.Replay(kept), Time: e.Time, AuthservID: o.config.hostname()}, content.Message, peer)
+	r := mailauth.Judge(ctx, mailauth.Options{DNS: mailauth.Replay(kept), Time: e.Time, AuthservID: o.config.ServerName()}, content.Message, peer)
 	if g.JSON {
 		return json.NewEncoder(out).Encode(r)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sijill"
+	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/people"
 	"sijill/internal/people/peopletest"
@@ -34,7 +35,7 @@ const keysHome = "https://mail.diwan.example"
 func newKeptOffice(t *testing.T) *keptOffice {
 	t.Helper()
 	o := &keptOffice{oldOffice: newOldOffice(t), phone: &peopletest.Authenticator{Origin: keysHome, PRF: true}, destroyed: newCanaries()}
-	o.change(func(c *Config) { c.HTTP.URL = keysHome })
+	o.change(func(c *config.Config) { c.HTTP.URL = keysHome })
 	in := o.open()
 	o.enrols(t, in)
 	gone := o.add(in, sijill.Personal, sijill.Captured, o.destroyed.letter(), monthsAgo(0))
@@ -72,17 +73,17 @@ func newKeptOffice(t *testing.T) *keptOffice {
 }
 
 // change changes the settings.
-func (o *oldOffice) change(how func(*Config)) {
+func (o *oldOffice) change(how func(*config.Config)) {
 	o.Helper()
-	c, err := readConfig(o.dir)
+	c, err := config.Read(o.dir)
 	if err != nil {
 		o.Fatal(err)
 	}
 	how(&c)
-	if err := os.Remove(o.path(configName)); err != nil {
+	if err := os.Remove(o.path(config.File)); err != nil {
 		o.Fatal(err)
 	}
-	if err := c.write(o.dir); err != nil {
+	if err := c.Write(o.dir); err != nil {
 		o.Fatal(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"sijill/internal/access"
+	"sijill/internal/config"
 	"sijill/internal/people"
 )
 
@@ -77,10 +78,10 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 
 // whereTo says where people go on.
 func (o *office) whereTo() string {
-	if at := o.config.url(); at != "" {
+	if at := o.config.URL(); at != "" {
 		return "They sign in at " + at + " and make passwords for mail programs there, under Settings.\n"
 	}
-	return "The web is closed (http in " + configName + "): passwords for mail programs are made with \"sijill user app-password\".\n"
+	return "The web is closed (http in " + config.File + "): passwords for mail programs are made with \"sijill user app-password\".\n"
 }
 
 // officerNext says what a records officer lacks whom a command made.

@@ -136,7 +136,7 @@ func (o *office) present(e *message.Envelope, raw []byte) []byte {
 	if e.Trace == "" {
 		return raw
 	}
-	return e.Present(mailauth.Clean(raw, o.config.hostname()))
+	return e.Present(mailauth.Clean(raw, o.config.ServerName()))
 }
 
 // query finds in all that the visit may see.

@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"sijill/internal/record": 2, "sijill/internal/audit": 2,
 	"sijill/internal/mailbox": 3, "sijill/internal/search": 3, "sijill/internal/shelf": 3,
 	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
-	"sijill/internal/post": 4, "sijill/internal/door": 4,
+	"sijill/internal/post": 4, "sijill/internal/door": 4, "sijill/internal/config": 4,
 	"sijill/internal/smtpd": 5, "sijill/internal/imapd": 5, "sijill/internal/intake": 5, "sijill/internal/web": 5, "sijill/internal/setup": 5,
 	"sijill/cmd/sijill": 6,
 	// It drives the program from without.

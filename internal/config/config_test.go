@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -10,15 +10,15 @@ import (
 	"sijill/internal/outbox"
 )
 
-// settings reads an office's settings with more lines of the section [delivery].
-func settings(t *testing.T, delivery string) (Config, error) {
+// readSettings reads an office's settings with more lines of the section [delivery].
+func readSettings(t *testing.T, delivery string) (Config, error) {
 	t.Helper()
 	dir := t.TempDir()
 	text := "office = \"Diwan\"\ndomain = \"diwan.example\"\norigin = \"diwan.example/register\"\n[delivery]\n" + delivery
-	if err := os.WriteFile(filepath.Join(dir, configName), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, File), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return readConfig(dir)
+	return Read(dir)
 }
 
 func TestSchedule(t *testing.T) {
@@ -30,11 +30,11 @@ func TestSchedule(t *testing.T) {
 		"lifetime = \"1h\"":    {First: 5 * time.Minute, Longest: 4 * time.Hour, Lifetime: time.Hour, Delay: time.Hour},
 		"first_retry = \"8h\"": {First: 8 * time.Hour, Longest: 8 * time.Hour, Lifetime: 5 * day, Delay: 4 * time.Hour},
 	} {
-		c, err := settings(t, lines)
+		c, err := readSettings(t, lines)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.Delivery.schedule(); err != nil || got != want {
+		if got, err := c.Delivery.Schedule(); err != nil || got != want {
 			t.Errorf("%s: %+v %v", lines, got, err)
 		}
 	}
@@ -52,14 +52,14 @@ func TestSchedule(t *testing.T) {
 		"lifetime = \"1h1d\"":     `"1h1d" is no length of time`,
 		"lifetime = \"9999999d\"": `"9999999d" is too long`,
 	} {
-		if _, err := settings(t, line); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if _, err := readSettings(t, line); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", line, err, want)
 		}
 	}
 	for _, text := range []string{"5d", "1d12h30m1s", "4h", "0s"} {
-		var s span
-		if err := s.UnmarshalText([]byte(text)); err != nil || s.String() != text {
-			t.Errorf("%s is read as %s, %v", text, s, err)
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.String() != text {
+			t.Errorf("%s is read as %s, %v", text, d, err)
 		}
 	}
 }

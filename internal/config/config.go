@@ -1,4 +1,8 @@
-package main
+// Package config holds the settings of an office: the file sijill.toml in its data
+// directory, as its manager wrote it, with the defaults of what is left out. It
+// opens no other file and asks nobody; what a setting names (keys, certificates,
+// servers) is first looked at by who needs it.
+package config
 
 import (
 	"bytes"
@@ -16,8 +20,8 @@ import (
 	"sijill/internal/outbox"
 )
 
-// configName is the settings file in the data directory.
-const configName = "sijill.toml"
+// File is the name of the settings file in a data directory.
+const File = "sijill.toml"
 
 // Config is sijill.toml. Every setting but Office, Domain and Origin may be
 // left out. An unknown setting is an error, so that a slip of the pen is not
@@ -42,23 +46,23 @@ type Config struct {
 	// set. --key-file and the systemd credential "server.key" come first.
 	KeyFile string `toml:"key_file,omitempty"`
 
-	TLS        TLSConfig        `toml:"tls"`
-	SMTP       SMTPConfig       `toml:"smtp"`
-	Submission SubmissionConfig `toml:"submission"`
-	IMAP       IMAPConfig       `toml:"imap"`
-	LMTP       LMTPConfig       `toml:"lmtp"`
-	HTTP       HTTPConfig       `toml:"http"`
-	Metrics    MetricsConfig    `toml:"metrics"`
-	DNS        DNSConfig        `toml:"dns"`
-	Checks     ChecksConfig     `toml:"checks"`
-	Delivery   DeliveryConfig   `toml:"delivery"`
-	Wall       WallConfig       `toml:"wall"`
-	Keep       KeepConfig       `toml:"keep"`
+	TLS        TLS        `toml:"tls"`
+	SMTP       SMTP       `toml:"smtp"`
+	Submission Submission `toml:"submission"`
+	IMAP       IMAP       `toml:"imap"`
+	LMTP       LMTP       `toml:"lmtp"`
+	HTTP       HTTP       `toml:"http"`
+	Metrics    Metrics    `toml:"metrics"`
+	DNS        DNS        `toml:"dns"`
+	Checks     Checks     `toml:"checks"`
+	Delivery   Delivery   `toml:"delivery"`
+	Wall       Wall       `toml:"wall"`
+	Keep       Keep       `toml:"keep"`
 }
 
-// TLSConfig says where certificates come from. Without files and ACME the
+// TLS says where certificates come from. Without files and ACME the
 // server signs one itself, which only those believe who know it.
-type TLSConfig struct {
+type TLS struct {
 	// Cert and Key are PEM files; they are read again when they change.
 	Cert string `toml:"cert,omitempty"`
 	Key  string `toml:"key,omitempty"`
@@ -75,8 +79,8 @@ type TLSConfig struct {
 	Names []string `toml:"names,omitempty"`
 }
 
-// SMTPConfig is the door for other mail servers.
-type SMTPConfig struct {
+// SMTP is the door for other mail servers.
+type SMTP struct {
 	// Listen is "address:port"; empty closes the door.
 	Listen string `toml:"listen"`
 	// MaxSize is the largest message in bytes, for IMAP and submission too; 50
@@ -90,30 +94,30 @@ type SMTPConfig struct {
 	JournalPeers []netip.Prefix `toml:"journal_peers,omitempty"`
 }
 
-// SubmissionConfig is the door for the mail programs of the office's people.
-type SubmissionConfig struct {
+// Submission is the door for the mail programs of the office's people.
+type Submission struct {
 	// Listen is for STARTTLS, port 587; TLSListen for TLS from the first octet,
 	// port 465. Empty closes the door.
 	Listen    string `toml:"listen"`
 	TLSListen string `toml:"tls_listen"`
 }
 
-// IMAPConfig is the door through which mail programs read.
-type IMAPConfig struct {
+// IMAP is the door through which mail programs read.
+type IMAP struct {
 	// Listen is for STARTTLS, port 143; TLSListen for TLS from the first octet,
 	// port 993. Empty closes the door.
 	Listen    string `toml:"listen"`
 	TLSListen string `toml:"tls_listen"`
 }
 
-// LMTPConfig is the door for a local mail transfer agent.
-type LMTPConfig struct {
+// LMTP is the door for a local mail transfer agent.
+type LMTP struct {
 	// Listen is "address:port" or "unix:/path"; empty closes the door.
 	Listen string `toml:"listen"`
 }
 
-// HTTPConfig is the web.
-type HTTPConfig struct {
+// HTTP is the web.
+type HTTP struct {
 	// Listen is "address:port" without TLS: for a proxy in front, for ACME's
 	// challenges, and to send browsers on where TLSListen is open too. Empty
 	// closes the door.
@@ -128,8 +132,8 @@ type HTTPConfig struct {
 	Proxies []netip.Prefix `toml:"proxies,omitempty"`
 }
 
-// DNSConfig says whom to ask.
-type DNSConfig struct {
+// DNS says whom to ask.
+type DNS struct {
 	// Servers are "address:port"; those of /etc/resolv.conf unless set.
 	Servers []string `toml:"servers,omitempty"`
 	// Validating says that Servers validate DNSSEC and that nobody sits between:
@@ -138,8 +142,8 @@ type DNSConfig struct {
 	Validating bool `toml:"validating,omitempty"`
 }
 
-// ChecksConfig says how arriving mail is judged.
-type ChecksConfig struct {
+// Checks says how arriving mail is judged.
+type Checks struct {
 	// Off leaves arriving mail unjudged: for an office behind a server that
 	// does it.
 	Off bool `toml:"off,omitempty"`
@@ -157,8 +161,8 @@ type ChecksConfig struct {
 	ExemptPeers []netip.Prefix `toml:"exempt_peers,omitempty"`
 }
 
-// DeliveryConfig says how mail leaves.
-type DeliveryConfig struct {
+// Delivery says how mail leaves.
+type Delivery struct {
 	// Smarthost is "host:port" of a server that takes all mail; empty delivers
 	// to where it belongs.
 	Smarthost string `toml:"smarthost,omitempty"`
@@ -177,38 +181,39 @@ type DeliveryConfig struct {
 
 	// FirstRetry is the pause after the first failure, from a minute to a day; 5
 	// minutes unless set. It doubles with every further one.
-	FirstRetry span `toml:"first_retry,omitzero"`
+	FirstRetry Duration `toml:"first_retry,omitzero"`
 	// LongestPause is what pauses grow to, FirstRetry at least and a day at most;
 	// 4 hours unless set.
-	LongestPause span `toml:"longest_pause,omitzero"`
+	LongestPause Duration `toml:"longest_pause,omitzero"`
 	// Lifetime is for how long a letter is tried before it comes back, from an
 	// hour to 30 days; 5 days unless set (RFC 5321, section 4.5.4.1, wants 4 to 5).
-	Lifetime span `toml:"lifetime,omitzero"`
+	Lifetime Duration `toml:"lifetime,omitzero"`
 	// DelayNotice is after how long the sender is told that a letter is late, from
 	// 5 minutes to Lifetime, which means never; 4 hours unless set.
-	DelayNotice span `toml:"delay_notice,omitzero"`
+	DelayNotice Duration `toml:"delay_notice,omitzero"`
 }
 
 // The bounds of the schedule.
 const (
-	leastRetry, mostPause       = span(time.Minute), span(24 * time.Hour)
-	leastLifetime, mostLifetime = span(time.Hour), span(30 * 24 * time.Hour)
-	leastDelay                  = span(5 * time.Minute)
+	leastRetry, mostPause       = Duration(time.Minute), Duration(24 * time.Hour)
+	leastLifetime, mostLifetime = Duration(time.Hour), Duration(30 * 24 * time.Hour)
+	leastDelay                  = Duration(5 * time.Minute)
 )
 
-// schedule says when attempts are repeated, with defaults that fit what is set.
-func (c DeliveryConfig) schedule() (outbox.Schedule, error) {
+// Schedule says when attempts are repeated, with defaults that fit what is set. It
+// is an error when a setting is out of its bounds.
+func (c Delivery) Schedule() (outbox.Schedule, error) {
 	if c.FirstRetry == 0 {
-		c.FirstRetry = span(5 * time.Minute)
+		c.FirstRetry = Duration(5 * time.Minute)
 	}
 	if c.LongestPause == 0 {
-		c.LongestPause = max(span(4*time.Hour), c.FirstRetry)
+		c.LongestPause = max(Duration(4*time.Hour), c.FirstRetry)
 	}
 	if c.Lifetime == 0 {
-		c.Lifetime = span(5 * 24 * time.Hour)
+		c.Lifetime = Duration(5 * 24 * time.Hour)
 	}
 	if c.DelayNotice == 0 {
-		c.DelayNotice = min(span(4*time.Hour), c.Lifetime)
+		c.DelayNotice = min(Duration(4*time.Hour), c.Lifetime)
 	}
 	for _, err := range []error{
 		c.FirstRetry.within("first_retry", leastRetry, mostPause),
@@ -224,8 +229,8 @@ func (c DeliveryConfig) schedule() (outbox.Schedule, error) {
 		Lifetime: time.Duration(c.Lifetime), Delay: time.Duration(c.DelayNotice)}, nil
 }
 
-// WallConfig says what is the office's business.
-type WallConfig struct {
+// Wall says what is the office's business.
+type Wall struct {
 	// Contacts are domains and addresses with which the office does its
 	// business.
 	Contacts []string `toml:"contacts,omitempty"`
@@ -233,51 +238,63 @@ type WallConfig struct {
 	Forward bool `toml:"forward,omitempty"`
 }
 
-// KeepConfig says how long mail stays open to the server.
-type KeepConfig struct {
+// Keep says how long mail stays open to the server.
+type Keep struct {
 	// HotDays is after how many days a month is closed; 180 unless set.
 	HotDays int `toml:"hot_days,omitzero"`
 }
 
-// MetricsConfig is for Prometheus.
-type MetricsConfig struct {
+// defaultHotDays is after how many days a month is closed, unless it is set.
+const defaultHotDays = 180
+
+// HotDays is after how many days a month is closed.
+func (c Config) HotDays() int {
+	if c.Keep.HotDays == 0 {
+		return defaultHotDays
+	}
+	return c.Keep.HotDays
+}
+
+// Metrics is for Prometheus.
+type Metrics struct {
 	// Listen is "address:port", best on loopback; empty closes it.
 	Listen string `toml:"listen"`
 }
 
-// defaultConfig is what "sijill init" writes.
-func defaultConfig(office, domain string) Config {
+// Default is what "sijill init" writes for an office of that name and domain: every
+// door on loopback, on a port that takes no privileges.
+func Default(office, domain string) Config {
 	return Config{
 		Office: office, Domain: domain, Origin: domain + "/register", Hostname: "mail." + domain,
-		SMTP: SMTPConfig{Listen: "127.0.0.1:2525"}, LMTP: LMTPConfig{Listen: "127.0.0.1:2424"},
-		Submission: SubmissionConfig{Listen: "127.0.0.1:2587", TLSListen: "127.0.0.1:2465"},
-		IMAP:       IMAPConfig{Listen: "127.0.0.1:2143", TLSListen: "127.0.0.1:2993"},
-		HTTP:       HTTPConfig{Listen: "127.0.0.1:8080"}, Metrics: MetricsConfig{Listen: "127.0.0.1:9090"},
+		SMTP: SMTP{Listen: "127.0.0.1:2525"}, LMTP: LMTP{Listen: "127.0.0.1:2424"},
+		Submission: Submission{Listen: "127.0.0.1:2587", TLSListen: "127.0.0.1:2465"},
+		IMAP:       IMAP{Listen: "127.0.0.1:2143", TLSListen: "127.0.0.1:2993"},
+		HTTP:       HTTP{Listen: "127.0.0.1:8080"}, Metrics: Metrics{Listen: "127.0.0.1:9090"},
 	}
 }
 
-const configHead = `# The settings of this office. docs/settings.md says what each one means.
+const head = `# The settings of this office. docs/settings.md says what each one means.
 # A change takes effect when the server is started again.
 
 `
 
-// write writes the settings to a new file in dir.
-func (c Config) write(dir string) error {
+// Write writes the settings to a new file in dir, durably; there must be none yet.
+func (c Config) Write(dir string) error {
 	var b bytes.Buffer
-	b.WriteString(configHead)
+	b.WriteString(head)
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
 		return fmt.Errorf("encoding the settings: %w", err)
 	}
-	return writeNew(filepath.Join(dir, configName), b.Bytes())
+	return WriteNew(filepath.Join(dir, File), b.Bytes())
 }
 
-// readConfig reads the settings of dir. A directory without any is told apart,
-// with advice.
-func readConfig(dir string) (c Config, err error) {
-	path := filepath.Join(dir, configName)
+// Read reads the settings of dir and checks them. A directory without any is told
+// apart, with advice; a setting that there isn't is an error.
+func Read(dir string) (c Config, err error) {
+	path := filepath.Join(dir, File)
 	meta, err := toml.DecodeFile(path, &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("%s is not an office: it has no %s. Make one with \"sijill init --dir %s --office NAME --domain DOMAIN --account ADDRESS\", or name another with --dir or SIJILL_DIR", dir, configName, dir)
+		return c, fmt.Errorf("%s is not an office: it has no %s. Make one with \"sijill init --dir %s --office NAME --domain DOMAIN --account ADDRESS\", or name another with --dir or SIJILL_DIR", dir, File, dir)
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading %s: %w", path, err)
@@ -303,7 +320,7 @@ func (c Config) check(path string) error {
 	if s := c.Delivery.STS; s != "" && s != "testing" && s != "enforce" {
 		return fmt.Errorf("reading %s: mta_sts is testing or enforce, not %q", path, s)
 	}
-	if _, err := c.Delivery.schedule(); err != nil {
+	if _, err := c.Delivery.Schedule(); err != nil {
 		return fmt.Errorf("reading %s: under [delivery] %w", path, err)
 	}
 	if c.Keep.HotDays < 0 {
@@ -312,8 +329,9 @@ func (c Config) check(path string) error {
 	return nil
 }
 
-// writeNew writes a file that must not exist yet, durably, for its owner only.
-func writeNew(path string, b []byte) error {
+// WriteNew writes a file that must not exist yet, durably, for its owner only: the
+// settings, and what else is written once into a data directory.
+func WriteNew(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
