@@ -13,6 +13,7 @@ import (
 
 	"sijill/internal/audit"
 	"sijill/internal/config"
+	"sijill/internal/office"
 	"sijill/internal/record"
 )
 
@@ -27,27 +28,27 @@ type BackupCmd struct {
 // to; what segments have beyond that is cut when the copy is opened. The
 // server's key is left out: it is kept apart from backups.
 func (c *BackupCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		if err := os.Mkdir(c.Dest, 0o700); err != nil {
 			return fmt.Errorf("making the copy's directory: %w", err)
 		}
-		if err := o.mail.Backup(ctx, filepath.Join(c.Dest, mailName)); err != nil {
+		if err := o.Mail.Backup(ctx, filepath.Join(c.Dest, office.MailFile)); err != nil {
 			return err
 		}
-		if err := o.db.Backup(ctx, filepath.Join(c.Dest, registerName)); err != nil {
+		if err := o.DB.Backup(ctx, filepath.Join(c.Dest, office.RegisterFile)); err != nil {
 			return err
 		}
-		if err := copyTree(filepath.Join(o.dir, segmentsName), filepath.Join(c.Dest, segmentsName)); err != nil {
+		if err := copyTree(filepath.Join(o.Dir, office.SegmentsDir), filepath.Join(c.Dest, office.SegmentsDir)); err != nil {
 			return err
 		}
-		if err := copyFile(filepath.Join(o.dir, config.File), filepath.Join(c.Dest, config.File)); err != nil {
+		if err := copyFile(filepath.Join(o.Dir, config.File), filepath.Join(c.Dest, config.File)); err != nil {
 			return err
 		}
-		size, _ := o.register.Head()
+		size, _ := o.Register.Head()
 		if g.JSON {
 			return json.NewEncoder(out).Encode(map[string]any{"dest": c.Dest, "entries": size})
 		}
-		_, err := fmt.Fprintf(out, "Copied to %s, with about %d entries and without the server's key: keep that apart.\nCheck the copy with: sijill audit --copy --dir %s --key-file %s\n", c.Dest, size, c.Dest, keyPath(g, o.config))
+		_, err := fmt.Fprintf(out, "Copied to %s, with about %d entries and without the server's key: keep that apart.\nCheck the copy with: sijill audit --copy --dir %s --key-file %s\n", c.Dest, size, c.Dest, keyPath(g, o.Config))
 		return err
 	})
 }
@@ -108,8 +109,8 @@ type RecoverCmd struct {
 func (c *RecoverCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	tmp := filepath.Join(g.Dir, "recovery")
 	var found recovered
-	err := with(ctx, g, out, func(o *office) error {
-		release, err := o.follower.Hold(ctx)
+	err := with(ctx, g, out, func(o *office.Office) error {
+		release, err := o.Follower.Hold(ctx)
 		if errors.Is(err, record.ErrLeased) {
 			return errors.New("a server runs on this directory: stop it first")
 		}
@@ -142,17 +143,17 @@ type recovered struct {
 
 // prepare copies the other directory's register to tmp once it is found sound
 // and a continuation of this one.
-func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out, tmp string) (found recovered, err error) {
+func (c *RecoverCmd) prepare(ctx context.Context, o *office.Office, g *Globals, out Out, tmp string) (found recovered, err error) {
 	other := *g
-	other.Dir, other.KeyFile = c.From, keyPath(g, o.config)
-	err = with(ctx, &other, out, func(from *office) error {
-		_, ours := o.register.Head()
-		opts, err := (&AuditCmd{Key: o.register.Key()}).options(from, out, &other)
+	other.Dir, other.KeyFile = c.From, keyPath(g, o.Config)
+	err = with(ctx, &other, out, func(from *office.Office) error {
+		_, ours := o.Register.Head()
+		opts, err := (&AuditCmd{Key: o.Register.Key()}).options(from, out, &other)
 		if err != nil {
 			return err
 		}
 		opts.Earlier = append(opts.Earlier, ours)
-		for _, path := range append([]string{filepath.Join(o.dir, checkpointName)}, o.config.Anchors...) {
+		for _, path := range append([]string{filepath.Join(o.Dir, office.CheckpointFile)}, o.Config.Anchors...) {
 			if b, err := os.ReadFile(path); err == nil {
 				opts.Earlier = append(opts.Earlier, b)
 			}
@@ -166,7 +167,7 @@ func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out
 			return errors.New("the copy is not sound, or does not have the tail; nothing was changed")
 		}
 		found.entries = r.Entries
-		if found.state, err = from.mailbox.Changed(ctx); err != nil {
+		if found.state, err = from.Mailbox.Changed(ctx); err != nil {
 			return err
 		}
 		return copyRegister(ctx, from, tmp, !found.state.IsZero())
@@ -175,7 +176,7 @@ func (c *RecoverCmd) prepare(ctx context.Context, o *office, g *Globals, out Out
 }
 
 // copyRegister copies what follows from something before it, as a backup does.
-func copyRegister(ctx context.Context, from *office, tmp string, state bool) error {
+func copyRegister(ctx context.Context, from *office.Office, tmp string, state bool) error {
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
@@ -183,25 +184,25 @@ func copyRegister(ctx context.Context, from *office, tmp string, state bool) err
 		return err
 	}
 	if state {
-		if err := from.mail.Backup(ctx, filepath.Join(tmp, mailName)); err != nil {
+		if err := from.Mail.Backup(ctx, filepath.Join(tmp, office.MailFile)); err != nil {
 			return err
 		}
 	}
-	if err := from.db.Backup(ctx, filepath.Join(tmp, registerName)); err != nil {
+	if err := from.DB.Backup(ctx, filepath.Join(tmp, office.RegisterFile)); err != nil {
 		return err
 	}
-	return copyTree(filepath.Join(from.dir, segmentsName), filepath.Join(tmp, segmentsName))
+	return copyTree(filepath.Join(from.Dir, office.SegmentsDir), filepath.Join(tmp, office.SegmentsDir))
 }
 
 // swapIn puts what is in tmp in the place of what is in dir; state says that
 // folders and flags are in it.
 func swapIn(dir, tmp string, state bool) error {
 	aside := ".before-" + time.Now().UTC().Format("20060102T150405Z")
-	old, fresh := []string{registerName + "-wal", registerName + "-shm"}, []string{segmentsName, registerName}
+	old, fresh := []string{office.RegisterFile + "-wal", office.RegisterFile + "-shm"}, []string{office.SegmentsDir, office.RegisterFile}
 	if state {
-		old, fresh = append(old, mailName, mailName+"-wal", mailName+"-shm"), append([]string{mailName}, fresh...)
+		old, fresh = append(old, office.MailFile, office.MailFile+"-wal", office.MailFile+"-shm"), append([]string{office.MailFile}, fresh...)
 	}
-	for _, name := range append(old, registerName, segmentsName) {
+	for _, name := range append(old, office.RegisterFile, office.SegmentsDir) {
 		err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+aside))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("setting %s aside: %w", name, err)

@@ -20,6 +20,7 @@ import (
 
 	"sijill/internal/config"
 	"sijill/internal/db"
+	"sijill/internal/office"
 	"sijill/internal/people"
 )
 
@@ -80,23 +81,23 @@ func makeBlank(ctx context.Context, dir string) error {
 	if err := errors.Join(settings.Write(dir), createRegister(ctx, g, settings, out)); err != nil {
 		return err
 	}
-	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
+	return with(ctx, g, out, func(o *office.Office) error {
+		if err := o.People.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
 			return err
 		}
 		all := people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer
-		_, err := o.people.Add(ctx, people.Account{Name: "laila", Address: laila, Role: all}, secret)
+		_, err := o.People.Add(ctx, people.Account{Name: "laila", Address: laila, Role: all}, secret)
 		if err != nil {
 			return err
 		}
-		if _, err = o.people.Add(ctx, people.Account{Name: "sami", Address: sami, Role: people.RoleOwner}, secret); err != nil {
+		if _, err = o.People.Add(ctx, people.Account{Name: "sami", Address: sami, Role: people.RoleOwner}, secret); err != nil {
 			return err
 		}
-		owed, err := o.people.Owed(ctx, true)
+		owed, err := o.People.Owed(ctx, true)
 		if err != nil {
 			return err
 		}
-		return o.db.Write(ctx, func(tx *db.Tx) error { // That they were made is not part of what these tests count.
+		return o.DB.Write(ctx, func(tx *db.Tx) error { // That they were made is not part of what these tests count.
 			for _, e := range owed {
 				if err := people.Told(tx, e.ID); err != nil {
 					return err
@@ -190,7 +191,7 @@ func (h *home) sound() {
 }
 
 // open opens the office in this process.
-func (h *home) open() *office {
+func (h *home) open() *office.Office {
 	h.Helper()
 	o, err := openOffice(context.Background(), &Globals{Dir: h.dir}, Out{io.Discard, io.Discard})
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"sijill/internal/config"
 	"sijill/internal/db"
 	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/record"
 	"sijill/internal/vault"
 )
@@ -39,16 +40,16 @@ func newOldOffice(t *testing.T) *oldOffice {
 	for _, c := range []sijill.Class{sijill.Office, sijill.Personal} {
 		o.old[c], o.young[c] = newCanaries(), newCanaries()
 		past := time.Now().AddDate(0, -8, 0)
-		in.vault.SetClock(func() time.Time { return past })
+		in.Vault.SetClock(func() time.Time { return past })
 		o.oldMail[c] = o.add(in, c, sijill.Captured, o.old[c].letter(), past)
 		o.add(in, c, sijill.Filed, []byte("From: <hind@diwan.example>\r\nSubject: filed "+o.old[c]["sent"]+"\r\nMessage-ID: <filed-"+string(c)+"@test.example>\r\n\r\nfiled\r\n"), past)
-		in.vault.SetClock(time.Now)
+		in.Vault.SetClock(time.Now)
 		o.add(in, c, sijill.Captured, o.young[c].letter(), time.Now())
 		// It goes on what is cold.
 		o.add(in, c, sijill.Captured, fmt.Appendf(nil, "From: <a@abroad.example>\r\nSubject: Re: about %s\r\nMessage-ID: <answer-%s@test.example>\r\nIn-Reply-To: <%s@abroad.example>\r\n\r\nyes\r\n",
 			o.young[c]["subject"], c, o.old[c]["id"]), time.Now())
 	}
-	if err := in.follower.CatchUp(t.Context()); err != nil {
+	if err := in.Follower.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.Close(); err != nil {
@@ -58,15 +59,15 @@ func newOldOffice(t *testing.T) *oldOffice {
 }
 
 // add puts a message of hind's on the register.
-func (o *oldOffice) add(in *office, class sijill.Class, kind sijill.Kind, msg []byte, at time.Time) int64 {
+func (o *oldOffice) add(in *office.Office, class sijill.Class, kind sijill.Kind, msg []byte, at time.Time) int64 {
 	o.Helper()
-	a, err := in.people.Lookup(o.Context(), hind)
+	a, err := in.People.Lookup(o.Context(), hind)
 	if err != nil {
 		o.Fatal(err)
 	}
 	d := record.Draft{Kind: kind, Actor: "test", Holders: []int64{a.ID}, Class: class,
 		Content: &record.Content{Message: msg, Envelope: message.Envelope{Time: at, Internal: &at, Door: "test"}}}
-	rc, err := in.register.Append(o.Context(), d)
+	rc, err := in.Register.Append(o.Context(), d)
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func TestColdToThieves(t *testing.T) {
 	noFreePages(t, stolen)
 	inside := stolen.open()
 	for class, n := range o.oldMail {
-		it, err := inside.register.ItemFor(t.Context(), n, nil)
+		it, err := inside.Register.ItemFor(t.Context(), n, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,10 +150,10 @@ func noFreePages(t *testing.T, h *home) {
 	in := h.open()
 	defer in.Close()
 	free := -1
-	if err := in.mail.Read(t.Context(), func(tx *db.Tx) error { return tx.One("PRAGMA freelist_count", nil, &free) }); err != nil || free != 0 {
+	if err := in.Mail.Read(t.Context(), func(tx *db.Tx) error { return tx.One("PRAGMA freelist_count", nil, &free) }); err != nil || free != 0 {
 		t.Errorf("%d free pages: %v", free, err)
 	}
-	if s, err := os.Stat(h.path(mailName + "-wal")); err == nil && s.Size() > 1<<20 {
+	if s, err := os.Stat(h.path(office.MailFile + "-wal")); err == nil && s.Size() > 1<<20 {
 		t.Errorf("the log has %d octets", s.Size())
 	}
 }
@@ -163,7 +164,7 @@ func noFreePages(t *testing.T, h *home) {
 func TestColdAfterACrash(t *testing.T) {
 	o := newOldOffice(t)
 	in := o.open()
-	if _, err := in.register.Cool(t.Context(), "keep", in.coldBefore(time.Now())); err != nil {
+	if _, err := in.Register.Cool(t.Context(), "keep", in.ColdBefore(time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.Close(); err != nil {
@@ -192,7 +193,7 @@ func TestColdAfterACrash(t *testing.T) {
 	clean("after a rebuild")
 	o.must("rebuild", "--check")
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(o.path(mailName + suffix)); err != nil && suffix == "" {
+		if err := os.Remove(o.path(office.MailFile + suffix)); err != nil && suffix == "" {
 			t.Fatal(err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"sijill"
 	"sijill/internal/db"
 	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/record"
 	"sijill/internal/vault"
@@ -53,29 +54,29 @@ func newYearOffice(t *testing.T) *yearOffice {
 	o.home, o.population = populatedHome(t, nil)
 	in := o.open()
 	defer in.Close()
-	h, err := in.people.Lookup(t.Context(), hind)
+	h, err := in.People.Lookup(t.Context(), hind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := in.people.Lookup(t.Context(), sami)
+	s, err := in.People.Lookup(t.Context(), sami)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.password, err = in.people.Prove(t.Context(), people.Credentials{Name: o.hind.name, Password: o.hind.password, From: elsewhere, Door: "web"}); err != nil {
+	if o.password, err = in.People.Prove(t.Context(), people.Credentials{Name: o.hind.name, Password: o.hind.password, From: elsewhere, Door: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		credentials
 		to **people.Proof
 	}{{o.hind, &o.code}, {o.laila, &o.officer}} {
-		if *c.to, err = in.people.ProveRecovery(t.Context(), c.name, c.recovery, elsewhere); err != nil {
+		if *c.to, err = in.People.ProveRecovery(t.Context(), c.name, c.recovery, elsewhere); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for ago := range o.words {
 		o.words[ago] = newCanaries()
 		at := monthsAgo(ago)
-		in.vault.SetClock(func() time.Time { return at })
+		in.Vault.SetClock(func() time.Time { return at })
 		var drafts []record.Draft
 		for n := range 2 * mailsOfMonth {
 			m, holders := yearMail{ago: ago, class: sijill.Office}, []int64{h.ID}
@@ -88,7 +89,7 @@ func newYearOffice(t *testing.T) *yearOffice {
 			drafts = append(drafts, o.draft(&m, n, at, holders))
 			o.mail = append(o.mail, m)
 		}
-		receipts, err := in.register.AppendAll(t.Context(), drafts)
+		receipts, err := in.Register.AppendAll(t.Context(), drafts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func newYearOffice(t *testing.T) *yearOffice {
 			o.mail[2*mailsOfMonth*ago+i].entry = rc.Entry
 		}
 	}
-	if err := in.follower.CatchUp(t.Context()); err != nil {
+	if err := in.Follower.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -172,9 +173,9 @@ func (o *yearOffice) whole(t *testing.T, when string) (cold int) {
 }
 
 // opened is what a credential opens.
-func opened(t *testing.T, in *office, p *people.Proof) *vault.Ring {
+func opened(t *testing.T, in *office.Office, p *people.Proof) *vault.Ring {
 	t.Helper()
-	r, err := in.vault.Unlock(t.Context(), p.Account.ID, p.Credential, p.Secret)
+	r, err := in.Vault.Unlock(t.Context(), p.Account.ID, p.Credential, p.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,9 +183,9 @@ func opened(t *testing.T, in *office, p *people.Proof) *vault.Ring {
 	return r
 }
 
-func contentOf(t *testing.T, in *office, entry int64, ring *vault.Ring) ([]byte, error) {
+func contentOf(t *testing.T, in *office.Office, entry int64, ring *vault.Ring) ([]byte, error) {
 	t.Helper()
-	it, err := in.register.ItemFor(t.Context(), entry, ring)
+	it, err := in.Register.ItemFor(t.Context(), entry, ring)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,17 +197,17 @@ func contentOf(t *testing.T, in *office, entry int64, ring *vault.Ring) ([]byte,
 }
 
 // withRing opens a message with the server's key or a ring, whoever holds it.
-func withRing(t *testing.T, in *office, entry int64, ring *vault.Ring, frames map[[16]byte][]byte) ([]byte, error) {
+func withRing(t *testing.T, in *office.Office, entry int64, ring *vault.Ring, frames map[[16]byte][]byte) ([]byte, error) {
 	t.Helper()
-	it, err := in.register.ItemFor(t.Context(), entry, nil)
+	it, err := in.Register.ItemFor(t.Context(), entry, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var keys []vault.MessageKey
-	if err := in.db.Read(t.Context(), func(tx *db.Tx) error { keys, err = vault.Keys(tx, entry, entry); return err }); err != nil {
+	if err := in.DB.Read(t.Context(), func(tx *db.Tx) error { keys, err = vault.Keys(tx, entry, entry); return err }); err != nil {
 		t.Fatal(err)
 	}
-	opened, err := in.vault.Open(t.Context(), ring, keys, it.Entry.Message, frames[it.Entry.Message.ID])
+	opened, err := in.Vault.Open(t.Context(), ring, keys, it.Entry.Message, frames[it.Entry.Message.ID])
 	if err != nil {
 		return nil, err
 	}
@@ -215,10 +216,10 @@ func withRing(t *testing.T, in *office, entry int64, ring *vault.Ring, frames ma
 
 // allWraps wants every compartment's key to be sealed to all who should open it
 // for ever.
-func allWraps(t *testing.T, in *office, when string) {
+func allWraps(t *testing.T, in *office.Office, when string) {
 	t.Helper()
 	n := 0
-	err := in.db.Read(t.Context(), func(tx *db.Tx) error {
+	err := in.DB.Read(t.Context(), func(tx *db.Tx) error {
 		return tx.Each(`SELECT c.id, c.class, sum(k.holder = 'deep'), sum(k.holder = 'records')
 			FROM compartment c LEFT JOIN compartment_key k ON k.compartment = c.id GROUP BY c.id`, nil, func(r db.Row) error {
 			var id, deep, records int64
@@ -241,7 +242,7 @@ func allWraps(t *testing.T, in *office, when string) {
 func (o *yearOffice) forgotten(t *testing.T, when string, cold int) {
 	t.Helper()
 	pages := steal(t, o.dir).pages.Bytes()
-	raw := o.unlocked(t, mailName)
+	raw := o.unlocked(t, office.MailFile)
 	for ago, words := range o.words {
 		for what, b := range map[string][]byte{"the tables": pages, "the file": raw} {
 			if found := words.in(b); (len(found) > 0) != (ago < cold) {
@@ -265,7 +266,7 @@ func (h *home) unlocked(t *testing.T, name string) (all []byte) {
 
 func unlock(t *testing.T, server vault.ServerKey, path string) (all []byte) {
 	t.Helper()
-	purpose := map[string]string{registerName: "pages", mailName: "mail pages"}[filepath.Base(path)]
+	purpose := map[string]string{office.RegisterFile: "pages", office.MailFile: "mail pages"}[filepath.Base(path)]
 	key := server.Derive(purpose)
 	const block = 4096
 	for _, end := range []string{"", "-wal"} {
@@ -293,7 +294,7 @@ func (o *yearOffice) dies(t *testing.T, whole time.Duration, late bool, end func
 		return
 	}
 	stamp := func() string {
-		b, err := os.ReadFile(o.path(checkpointName))
+		b, err := os.ReadFile(o.path(office.CheckpointFile))
 		if err != nil {
 			return ""
 		}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"sijill/internal/db"
+	"sijill/internal/office"
 )
 
 // damageMail is how many messages the office has that is to be damaged.
@@ -96,7 +97,7 @@ type frame struct{ entry, segment, at, end int64 }
 func (h *home) frames() (list []frame) {
 	h.Helper()
 	o := h.open()
-	err := o.db.Read(h.Context(), func(tx *db.Tx) error {
+	err := o.DB.Read(h.Context(), func(tx *db.Tx) error {
 		return tx.Each("SELECT number, segment, at, at + 20 + length FROM entry WHERE segment IS NOT NULL", nil, func(r db.Row) error {
 			var f frame
 			err := r.Scan(&f.entry, &f.segment, &f.at, &f.end)
@@ -164,7 +165,7 @@ func (h *home) contents() (rows []string, err error) {
 		return nil, err
 	}
 	defer o.Close()
-	err = o.db.Read(h.Context(), func(tx *db.Tx) error {
+	err = o.DB.Read(h.Context(), func(tx *db.Tx) error {
 		var tables []string
 		err := tx.Each("SELECT name FROM sqlite_schema WHERE type = 'table'", nil, func(r db.Row) error {
 			var name string
@@ -199,7 +200,7 @@ func TestDamagedDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(h.path(registerName))
+	info, err := os.Stat(h.path(office.RegisterFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestDamagedDatabase(t *testing.T) {
 		at := i*info.Size()/trials + rand.Int64N(info.Size()/trials)
 		wg.Go(func() {
 			copies.with(func(c *home) {
-				c.flip(registerName, at)
+				c.flip(office.RegisterFile, at)
 				harmless := c.flippedDatabase(at, want)
 				mu.Lock()
 				defer mu.Unlock()
@@ -264,10 +265,10 @@ func TestDamageByTheProgram(t *testing.T) {
 		"segment emptied":     {func(h *home) error { return os.Truncate(h.path(seg), 0) }, "segment 1"},
 		"messages swapped":    {func(h *home) error { return h.swap(seg) }, "the message there has another id"},
 		"bit in a message":    {func(h *home) error { h.flip(seg, last.end-9); return nil }, fmt.Sprintf("entry %d: segment 1 at %d", last.entry, last.at)},
-		"bit in the database": {func(h *home) error { h.flip(registerName, 3*4096+77); return nil }, ""},
-		"database cut":        {func(h *home) error { return os.Truncate(h.path(registerName), 8*4096) }, ""},
-		"database deleted":    {func(h *home) error { return os.Remove(h.path(registerName)) }, ""},
-		"checkpoint forged":   {func(h *home) error { h.flip(checkpointName, 40); return nil }, "checkpoint"},
+		"bit in the database": {func(h *home) error { h.flip(office.RegisterFile, 3*4096+77); return nil }, ""},
+		"database cut":        {func(h *home) error { return os.Truncate(h.path(office.RegisterFile), 8*4096) }, ""},
+		"database deleted":    {func(h *home) error { return os.Remove(h.path(office.RegisterFile)) }, ""},
+		"checkpoint forged":   {func(h *home) error { h.flip(office.CheckpointFile, 40); return nil }, "checkpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c2 := copyHome(t, h.dir)
@@ -310,7 +311,7 @@ func setBack(t *testing.T) (h *home, newer string) {
 	s.close()
 	server.stop()
 	older := filepath.Join(t.TempDir(), "older.db")
-	if err := copyFile(h.path(registerName), older); err != nil {
+	if err := copyFile(h.path(office.RegisterFile), older); err != nil {
 		t.Fatal(err)
 	}
 	server = h.serve()
@@ -322,7 +323,7 @@ func setBack(t *testing.T) (h *home, newer string) {
 	server.stop()
 	h.must("search", "--account", laila, "late")
 	newer = filepath.Join(t.TempDir(), "newer.db")
-	if err := errors.Join(os.Rename(h.path(registerName), newer), copyFile(older, h.path(registerName))); err != nil {
+	if err := errors.Join(os.Rename(h.path(office.RegisterFile), newer), copyFile(older, h.path(office.RegisterFile))); err != nil {
 		t.Fatal(err)
 	}
 	return h, newer
@@ -351,11 +352,11 @@ func TestDatabaseSetBack(t *testing.T) {
 		t.Errorf("import: status %d, %s", status, err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(h.path(registerName + suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(h.path(office.RegisterFile + suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Rename(newer, h.path(registerName)); err != nil {
+	if err := os.Rename(newer, h.path(office.RegisterFile)); err != nil {
 		t.Fatal(err)
 	}
 	h.sound()
@@ -406,12 +407,12 @@ func TestLogDeleted(t *testing.T) {
 		acknowledged.add(s.deliver(t, msg, laila), msg)
 	}
 	await(t, "the checkpoint is kept", func() bool {
-		b, err := os.ReadFile(h.path(checkpointName))
+		b, err := os.ReadFile(h.path(office.CheckpointFile))
 		return err == nil && strings.HasPrefix(string(b), "diwan.example/register\n10\n")
 	})
 	server.kill()
 	whole := copyHome(t, h.dir)
-	if err := os.Remove(h.path(registerName + "-wal")); err != nil {
+	if err := os.Remove(h.path(office.RegisterFile + "-wal")); err != nil {
 		t.Fatal(err)
 	}
 	if out, err, status := h.sijill("audit"); status == 0 || !strings.Contains(out+err, "set back") {

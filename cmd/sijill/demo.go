@@ -12,12 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"sijill/internal/config"
+	"sijill/internal/office"
 	"sijill/internal/people"
+	"sijill/internal/server"
 )
 
 //go:embed demo
@@ -50,13 +51,13 @@ func (c *DemoCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if err != nil {
 		return err
 	}
-	return with(ctx, g, out, func(o *office) error {
-		c.apply(&o.config)
-		s, err := newServer(ctx, o)
+	return with(ctx, g, out, func(o *office.Office) error {
+		c.apply(&o.Config)
+		s, err := server.New(ctx, o)
 		if err != nil {
 			return err
 		}
-		return c.serve(ctx, s, made, string(signIn), out)
+		return c.serve(ctx, o, s, made, string(signIn), out)
 	})
 }
 
@@ -81,7 +82,7 @@ func makeDemo(ctx context.Context, g *Globals, out Out) error {
 		return fmt.Errorf("making the demo: %w", err)
 	}
 	codes := [2]string{made.Recovery}
-	err := with(ctx, g, quiet, func(o *office) (err error) {
+	err := with(ctx, g, quiet, func(o *office.Office) (err error) {
 		codes[1], err = fillDemo(ctx, o, password)
 		return err
 	})
@@ -97,20 +98,20 @@ const demoHome = "home.example"
 
 // fillDemo adds a second person, whose recovery code it gives, and personal
 // addresses for both.
-func fillDemo(ctx context.Context, o *office, password string) (recovery string, err error) {
-	if err := o.access.AddDomain(ctx, people.By{}, demoHome); err != nil {
+func fillDemo(ctx context.Context, o *office.Office, password string) (recovery string, err error) {
+	if err := o.Access.AddDomain(ctx, people.By{}, demoHome); err != nil {
 		return "", err
 	}
 	sami := people.Account{Name: "Sami Haddad", Address: "sami@" + demoDomain, Role: people.RoleOwner | people.RoleRecordsOfficer}
-	if recovery, err = o.addOwn(ctx, sami, password); err != nil {
+	if recovery, err = o.AddOwn(ctx, sami, password); err != nil {
 		return "", err
 	}
 	for _, name := range []string{"laila", "sami"} {
-		a, err := o.people.Lookup(ctx, name+"@"+demoDomain)
+		a, err := o.People.Lookup(ctx, name+"@"+demoDomain)
 		if err != nil {
 			return "", err
 		}
-		if err := o.access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
+		if err := o.Access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: name + "@" + demoHome, Class: people.Personal}); err != nil {
 			return "", err
 		}
 	}
@@ -124,16 +125,16 @@ func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // serve serves, and sends the sample mail through the SMTP door when the office
 // is new.
-func (c *DemoCmd) serve(ctx context.Context, s *server, fill bool, signIn string, out Out) error {
+func (c *DemoCmd) serve(ctx context.Context, o *office.Office, s *server.Server, fill bool, signIn string, out Out) error {
 	filled := make(chan error, 1)
-	err := s.run(ctx, func() {
+	err := s.Run(ctx, func() {
 		go func() {
 			var err error
 			if fill {
-				err = sendDemo(ctx, s)
+				err = sendDemo(ctx, o, s)
 			}
 			if err == nil {
-				s.welcome(out, signIn)
+				welcome(o, s, out, signIn)
 			} else {
 				fmt.Fprintln(out.Err, "sijill: sending the sample mail:", err)
 			}
@@ -143,29 +144,29 @@ func (c *DemoCmd) serve(ctx context.Context, s *server, fill bool, signIn string
 	return err
 }
 
-func (s *server) welcome(out Out, signIn string) {
-	l, ok := s.listeners["http"]
-	if !ok {
+func welcome(o *office.Office, s *server.Server, out Out, signIn string) {
+	at := s.Addr("http")
+	if at == nil {
 		return
 	}
-	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", config.Localhost(l.Addr().String()))
+	fmt.Fprintf(out, "\n  سجل · Sijill\n\n  http://%s\n\n", config.Localhost(at.String()))
 	for line := range strings.Lines(signIn) {
 		fmt.Fprint(out, "  ", line)
 	}
-	fmt.Fprintf(out, "\n  Data in %s. Ctrl-C stops it.\n\n", s.o.dir)
+	fmt.Fprintf(out, "\n  Data in %s. Ctrl-C stops it.\n\n", o.Dir)
 }
 
 // sendDemo sends every sample by SMTP, like any other mail server would.
-func sendDemo(ctx context.Context, s *server) error {
-	l, ok := s.listeners["smtp"]
-	if !ok {
+func sendDemo(ctx context.Context, o *office.Office, s *server.Server) error {
+	at := s.Addr("smtp")
+	if at == nil {
 		return errors.New("the SMTP door is closed")
 	}
 	names, err := fs.Glob(demoMail, "demo/*.eml")
 	if err != nil {
 		return err
 	}
-	conn, err := smtp.Dial(l.Addr().String())
+	conn, err := smtp.Dial(at.String())
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func sendDemo(ctx context.Context, s *server) error {
 	if err := conn.Quit(); err != nil {
 		return err
 	}
-	return s.projected(ctx)
+	return o.Settle(ctx) // What was sent can be found.
 }
 
 // sendOne sends one file to those of the office whom it names.
@@ -224,23 +225,4 @@ func sendOne(c *smtp.Client, b []byte) error {
 		return err
 	}
 	return w.Close()
-}
-
-// projected waits until what was sent can be found.
-func (s *server) projected(ctx context.Context) error {
-	for {
-		size, _ := s.o.register.Head()
-		next, err := s.o.follower.Cursors(ctx)
-		if err != nil {
-			return err
-		}
-		if next["mailbox"] >= size && next["search"] >= size {
-			return nil
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

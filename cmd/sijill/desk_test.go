@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/office"
+	"sijill/internal/office/desk"
 	"sijill/internal/web"
 )
 
@@ -98,6 +101,9 @@ func TestUndoEndsWithServer(t *testing.T) {
 	o.sound()
 }
 
+// reportDays is how far back reports are shown.
+const reportDays = 30
+
 // report is an aggregate report (RFC 7489) of one day, as a message of another.
 func report(org string, of, sent time.Time) []byte {
 	xml := fmt.Sprintf("<feedback><report_metadata><org_name>%s</org_name><report_id>%s</report_id><date_range><begin>%d</begin><end>%d</end></date_range></report_metadata>"+
@@ -178,23 +184,27 @@ func TestCatchAllOnPage(t *testing.T) {
 func TestListeningHoldsNothing(t *testing.T) {
 	t.Parallel()
 	h, p := populatedHome(t, nil)
-	d := &desk{h.open()}
-	a := &attendance{}
-	ctx := context.WithValue(t.Context(), attendanceKey{}, a)
-	v, err := d.SignIn(ctx, p.hind.name, p.hind.password, "", web.Caller{From: netip.MustParseAddr("127.0.0.1")})
+	d := desk.New(h.open())
+	desk.Attended(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { listens(r.Context(), t, d, p.hind) })).
+		ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/events", nil))
+}
+
+func listens(ctx context.Context, t *testing.T, d *desk.Desk, who credentials) {
+	v, err := d.SignIn(ctx, who.name, who.password, "", web.Caller{From: netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if visitOf(v).shelf == nil {
+	visit := v.Session.(*office.Visit)
+	if visit.Shelf == nil {
 		t.Fatal("personal mail isn't open")
 	}
 	_, stop := d.Watch(v)
 	defer stop()
-	if visitOf(v).shelf != nil {
+	if visit.Shelf != nil {
 		t.Error("the index is held")
 	}
 	select {
-	case <-visitOf(v).session.Done():
+	case <-visit.Session.Done():
 	default:
 		t.Error("the keys are held")
 	}
@@ -211,5 +221,4 @@ func TestListeningHoldsNothing(t *testing.T) {
 	if err := d.Lasts(ctx, v); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after signing out: %v", err)
 	}
-	a.end()
 }

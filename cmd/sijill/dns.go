@@ -11,93 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/miekg/dns"
-
-	"sijill/internal/config"
 	"sijill/internal/mailauth"
-	"sijill/internal/resolve"
+	"sijill/internal/office"
 	"sijill/internal/setup"
 )
-
-// resolver asks DNS as the settings say.
-func newResolver(c config.Config) (*resolve.Client, error) {
-	return resolve.New(resolve.Options{Servers: c.DNS.Servers, Trusted: c.DNS.Validating})
-}
-
-// lookup asks for the values of a name and type as in a zone file.
-func lookup(r *resolve.Client) setup.Lookup {
-	return func(ctx context.Context, name, kind string) ([]string, error) {
-		qtype, ok := dns.StringToType[kind]
-		if !ok {
-			return nil, fmt.Errorf("asking DNS: there is no type %s", kind)
-		}
-		wire, _, _, err := r.Exchange(ctx, name, qtype)
-		if err != nil {
-			return nil, err
-		}
-		var m dns.Msg
-		if err := m.Unpack(wire); err != nil {
-			return nil, fmt.Errorf("reading an answer of DNS: %w", err)
-		}
-		var list []string
-		for _, rr := range m.Answer {
-			if rr.Header().Rrtype != qtype {
-				continue
-			}
-			if t, ok := rr.(*dns.TXT); ok {
-				list = append(list, resolve.Text(t))
-				continue
-			}
-			list = append(list, strings.TrimPrefix(rr.String(), rr.Header().String()))
-		}
-		if len(list) == 0 {
-			return nil, &resolve.NotFound{}
-		}
-		return list, nil
-	}
-}
-
-// host is how mail programs and other servers reach this one.
-func (o *office) host() setup.Host {
-	c := o.config
-	h := setup.Host{Name: c.ServerName(), IMAPS: config.Port(c.IMAP.TLSListen), IMAP: config.Port(c.IMAP.Listen),
-		Submissions: config.Port(c.Submission.TLSListen), Submission: config.Port(c.Submission.Listen)}
-	h.Web = c.URL()
-	return h
-}
-
-// dnsRecords are those that a domain of the office should have, besides those of
-// the server, which all domains share.
-func (o *office) dnsRecords(ctx context.Context, domain string) ([]setup.Record, error) {
-	keys, err := o.ensureDKIM(ctx, domain)
-	if err != nil {
-		return nil, err
-	}
-	opts := setup.RecordOptions{Domain: domain, Host: o.host(),
-		STS: setup.STSMode(o.config.Delivery.STS), Reports: reportsAt(domain)}
-	if opts.STS != setup.STSNone {
-		opts.STSID = stsID(o.config)
-	}
-	for _, k := range keys.All {
-		r, err := k.Record(domain)
-		if err != nil {
-			return nil, err
-		}
-		// One that retires stays: mail that it signed may still be underway.
-		opts.DKIM = append(opts.DKIM, setup.DKIMKey{Selector: k.Selector, Record: r.Text})
-	}
-	return setup.Records(opts), nil
-}
-
-// stsID changes whenever the policy does (RFC 8461, section 3.1): it is made of
-// what the policy says.
-func stsID(c config.Config) string {
-	var n uint32
-	for _, b := range []byte(c.Delivery.STS + " " + c.ServerName()) {
-		n = n*16777619 ^ uint32(b)
-	}
-	return fmt.Sprintf("%08x", n)
-}
 
 // DNSCmd prints and checks the DNS records of the office's domains.
 type DNSCmd struct {
@@ -114,31 +31,27 @@ type zone struct {
 
 // Run implements the command.
 func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		if c.Timeout <= 0 {
 			return errors.New("--timeout must be longer than nothing")
 		}
-		domains, err := o.people.Domains(ctx)
-		if err != nil {
-			return err
-		}
-		ask, err := newResolver(o.config)
+		domains, err := o.People.Domains(ctx)
 		if err != nil {
 			return err
 		}
 		asking, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		host := c.host(asking, o, domains, lookup(ask))
-		zones := []zone{{name: "the server, " + o.config.ServerName()}}
-		if zones[0].list, err = c.check(ctx, asking, host, lookup(ask)); err != nil {
+		host := c.host(asking, o, domains, o.Lookup())
+		zones := []zone{{name: "the server, " + o.Config.ServerName()}}
+		if zones[0].list, err = c.check(ctx, asking, host, o.Lookup()); err != nil {
 			return err
 		}
 		for _, d := range domains {
-			records, err := o.dnsRecords(ctx, d)
+			records, err := o.DNSRecords(ctx, d)
 			if err != nil {
 				return err
 			}
-			checked, err := c.check(ctx, asking, records, lookup(ask))
+			checked, err := c.check(ctx, asking, records, o.Lookup())
 			if err != nil {
 				return err
 			}
@@ -151,14 +64,14 @@ func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			}
 			return json.NewEncoder(out).Encode(list)
 		}
-		return c.print(out, zones, o.config.ServerName())
+		return c.print(out, zones, o.Config.ServerName())
 	})
 }
 
 // host are the server's own records, once, however many domains it serves. Where
 // nobody says which addresses it has, they are those that DNS has.
-func (c *DNSCmd) host(ctx context.Context, o *office, domains []string, ask setup.Lookup) []setup.Record {
-	name, addresses := o.config.ServerName(), c.Address
+func (c *DNSCmd) host(ctx context.Context, o *office.Office, domains []string, ask setup.Lookup) []setup.Record {
+	name, addresses := o.Config.ServerName(), c.Address
 	if len(addresses) == 0 && !c.NoCheck {
 		for _, kind := range []string{"A", "AAAA"} {
 			found, _ := ask(ctx, name, kind) // What can't be found is said when the records are printed.
@@ -278,8 +191,8 @@ type DKIMListCmd struct{}
 // Run implements the command.
 func (DKIMListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	rows := []map[string]any{}
-	err := eachDomain(ctx, g, out, func(o *office, domain string) error {
-		keys, err := o.ensureDKIM(ctx, domain)
+	err := eachDomain(ctx, g, out, func(o *office.Office, domain string) error {
+		keys, err := o.EnsureDKIM(ctx, domain)
 		if err != nil {
 			return err
 		}
@@ -303,9 +216,9 @@ type DKIMRotateCmd struct{}
 
 // Run implements the command.
 func (DKIMRotateCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return eachDomain(ctx, g, out, func(o *office, domain string) error {
+	return eachDomain(ctx, g, out, func(o *office.Office, domain string) error {
 		var fresh []*mailauth.Key
-		_, err := o.changeDKIM(ctx, domain, "made", func(keys *mailauth.Keys) (bool, error) {
+		_, err := o.ChangeDKIM(ctx, domain, "made", func(keys *mailauth.Keys) (bool, error) {
 			var err error
 			fresh, err = keys.Generate(time.Now().UTC())
 			return true, err
@@ -325,9 +238,9 @@ func (DKIMRotateCmd) Run(ctx context.Context, g *Globals, out Out) error {
 }
 
 // eachDomain runs fn for every domain of the office.
-func eachDomain(ctx context.Context, g *Globals, out Out, fn func(*office, string) error) error {
-	return with(ctx, g, out, func(o *office) error {
-		domains, err := o.people.Domains(ctx)
+func eachDomain(ctx context.Context, g *Globals, out Out, fn func(*office.Office, string) error) error {
+	return with(ctx, g, out, func(o *office.Office) error {
+		domains, err := o.People.Domains(ctx)
 		if err != nil {
 			return err
 		}

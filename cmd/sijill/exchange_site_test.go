@@ -209,9 +209,9 @@ func (s *site) inbox(address string) (mails [][]byte) {
 func (s *site) outcomes() (sent int, list []outcome) {
 	s.Helper()
 	o := s.open()
-	size, _ := o.register.Head()
+	size, _ := o.Register.Head()
 	for n := range size {
-		it, err := o.register.Item(s.Context(), n)
+		it, err := o.Register.Item(s.Context(), n)
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"sijill"
-	"sijill/internal/db"
 	"sijill/internal/intake"
-	"sijill/internal/record"
+	"sijill/internal/office"
+	"sijill/internal/office/imports"
 )
 
 // ImportCmd imports mail.
@@ -36,18 +36,18 @@ func (c *ImportCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if c.Report != "" && len(c.Path) > 1 {
 		return errors.New("--report takes the report of one source: import them one after the other")
 	}
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Account)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Account)
 		if err != nil {
 			return err
 		}
-		if err := o.register.Behind(); err != nil {
+		if err := o.Register.Behind(); err != nil {
 			return err
 		}
 		if c.IMAP != "" {
 			return c.move(ctx, o, a.ID, g, out)
 		}
-		r, err := o.people.Resolve(ctx, c.Account)
+		r, err := o.People.Resolve(ctx, c.Account)
 		if err != nil {
 			return err
 		}
@@ -63,13 +63,13 @@ const bulk = 24000
 
 // importAll imports every source while the projections follow, and returns when
 // they have caught up, so that what was imported can be found.
-func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, class sijill.Class, g *Globals, out Out) error {
+func (c *ImportCmd) importAll(ctx context.Context, o *office.Office, account int64, class sijill.Class, g *Globals, out Out) error {
 	debug.SetMemoryLimit(memoryAim)
-	before, _ := o.register.Head()
+	before, _ := o.Register.Head()
 	fctx, stop := context.WithCancel(ctx)
-	end := o.follower.Bulk(bulk)
+	end := o.Follower.Bulk(bulk)
 	followed := make(chan error, 1)
-	go func() { followed <- o.follower.Run(fctx) }()
+	go func() { followed <- o.Follower.Run(fctx) }()
 	var errs []error
 	for _, path := range c.Path {
 		if ctx.Err() != nil {
@@ -81,66 +81,24 @@ func (c *ImportCmd) importAll(ctx context.Context, o *office, account int64, cla
 	}
 	end()
 	if ctx.Err() == nil {
-		errs = append(errs, o.settle(ctx))
+		errs = append(errs, o.Settle(ctx))
 	}
 	stop()
 	errs = append(errs, <-followed)
 	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return err
 	}
-	return o.tidy(ctx, before)
+	return o.Tidy(ctx, before)
 }
 
-// settle waits until the projections have seen what the register has. A server
-// that runs on the same directory may be the one that brings them there.
-func (o *office) settle(ctx context.Context) error {
-	size, _ := o.register.Head()
-	for {
-		next, err := o.follower.Cursors(ctx)
-		if err != nil {
-			return err
-		}
-		if min(next["mailbox"], next["search"]) >= size {
-			return nil
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// tidy makes one index of one that was written in many batches, and gives back
-// the room that this frees. It takes time in proportion to all mail, and so is
-// done only after an import that brought a good part of it.
-func (o *office) tidy(ctx context.Context, before int64) error {
-	now, _ := o.register.Head()
-	if now-before < now/4 {
-		return nil
-	}
-	release, err := o.follower.Hold(ctx)
-	if errors.Is(err, record.ErrLeased) {
-		return nil // A server is at work on the index; it merges by and by.
-	}
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := o.mail.Write(ctx, func(tx *db.Tx) error { return o.search.Purge(ctx, tx) }); err != nil {
-		return err
-	}
-	return o.mail.Shrink(ctx)
-}
-
-func (c *ImportCmd) importOne(ctx context.Context, o *office, account int64, class sijill.Class, path string, g *Globals, out Out) error {
+func (c *ImportCmd) importOne(ctx context.Context, o *office.Office, account int64, class sijill.Class, path string, g *Globals, out Out) error {
 	bar := newBar(out.Err, !c.Quiet && !g.JSON)
 	report, err := c.reportPath(o)
 	if err != nil {
 		return err
 	}
-	im := importer{o.register, class}
-	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.log, Now: now, SaveEvery: saveEvery, InFlight: inFlight, MaxBytes: maxBytes}).
+	im := imports.NewFiles(o.Register, class)
+	res, err := intake.New(im, im, intake.Options{Progress: bar.show, Log: o.Log, Now: imports.Now, SaveEvery: saveEvery, InFlight: inFlight, MaxBytes: maxBytes}).
 		Import(ctx, intake.Job{Account: account, Path: path, Report: report, Again: c.Again})
 	bar.end()
 	if errors.Is(err, context.Canceled) {
@@ -163,17 +121,13 @@ const maxBytes = 16 << 20
 // to look at again after a crash.
 const saveEvery = 250 * time.Millisecond
 
-// now is the clock of imports: what a clock says below a millisecond is noise
-// that takes room.
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
 // reportPath tells where the refusals of a source are written: a file that the
 // user named, or the folder of reports, where each import has its own.
-func (c *ImportCmd) reportPath(o *office) (string, error) {
+func (c *ImportCmd) reportPath(o *office.Office) (string, error) {
 	if c.Report != "" {
 		return c.Report, nil
 	}
-	dir := filepath.Join(o.dir, "reports")
+	dir := filepath.Join(o.Dir, "reports")
 	return dir, makeDir(dir)
 }
 

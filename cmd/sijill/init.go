@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,9 +13,8 @@ import (
 	"golang.org/x/term"
 
 	"sijill/internal/config"
-	"sijill/internal/db"
+	"sijill/internal/office"
 	"sijill/internal/people"
-	"sijill/internal/record"
 	"sijill/internal/vault"
 )
 
@@ -51,8 +49,8 @@ func (c *InitCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if err := createRegister(ctx, g, settings, out); err != nil {
 		return err
 	}
-	return with(ctx, g, out, func(o *office) error {
-		if err := o.people.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
+	return with(ctx, g, out, func(o *office.Office) error {
+		if err := o.People.AddDomain(ctx, people.By{}, settings.Domain); err != nil {
 			return err
 		}
 		return c.finish(ctx, o, keyAt, g, out)
@@ -127,19 +125,11 @@ func createRegister(ctx context.Context, g *Globals, c config.Config, out Out) e
 	if err != nil {
 		return err
 	}
-	d, err := db.OpenSQLite(ctx, filepath.Join(g.Dir, registerName), db.Options{Key: key.Derive("pages")})
-	if err != nil {
-		return err
-	}
-	v, err := vault.Open(ctx, d, key)
-	if err == nil {
-		err = record.Create(ctx, record.Options{DB: d, Vault: v}, c.Origin)
-	}
-	return errors.Join(err, d.Close())
+	return office.Create(ctx, office.Options{Dir: g.Dir, Config: c, Key: key})
 }
 
 // finish adds the first account and tells what was made.
-func (c *InitCmd) finish(ctx context.Context, o *office, keyAt string, g *Globals, out Out) error {
+func (c *InitCmd) finish(ctx context.Context, o *office.Office, keyAt string, g *Globals, out Out) error {
 	password, generated, err := newPassword(out)
 	if err != nil {
 		return err
@@ -149,37 +139,17 @@ func (c *InitCmd) finish(ctx context.Context, o *office, keyAt string, g *Global
 		name, _, _ = strings.Cut(c.Account, "@")
 	}
 	a := people.Account{Name: name, Address: c.Account, Role: people.RoleOwner | people.RoleAdministrator | people.RoleRecordsOfficer}
-	code, err := o.addOwn(ctx, a, password)
+	code, err := o.AddOwn(ctx, a, password)
 	if err != nil {
 		return err
 	}
 	return c.report(o, keyAt, password, code, generated, g, out)
 }
 
-// addOwn adds an account whose person is there and chose the password: it is
-// signed in to once, which makes the roots of its mail and the recovery code.
-func (o *office) addOwn(ctx context.Context, a people.Account, password string) (recovery string, err error) {
-	made, err := o.people.Add(ctx, a, password)
-	if err != nil {
-		return "", err
-	}
-	s, err := o.access.SignIn(ctx, made.SignIn, password, "", netip.IPv6Loopback(), "sijill")
-	if err != nil {
-		return "", fmt.Errorf("making the keys of an account: %w", err)
-	}
-	recovery = s.Recovery
-	token := s.Token
-	s.Close()
-	if err := o.firstOfficer(ctx, made); err != nil {
-		return "", err
-	}
-	return recovery, o.access.SignOut(ctx, token)
-}
-
-func (c *InitCmd) report(o *office, keyAt, password, recovery string, generated bool, g *Globals, out Out) error {
+func (c *InitCmd) report(o *office.Office, keyAt, password, recovery string, generated bool, g *Globals, out Out) error {
 	inside := filepath.Dir(keyAt) == filepath.Clean(g.Dir)
 	if g.JSON {
-		m := map[string]any{"dir": g.Dir, "account": c.Account, "key": o.register.Key(), "key_file": keyAt, "key_file_in_data_directory": inside, "recovery_code": recovery}
+		m := map[string]any{"dir": g.Dir, "account": c.Account, "key": o.Register.Key(), "key_file": keyAt, "key_file_in_data_directory": inside, "recovery_code": recovery}
 		if generated {
 			m["password"] = password
 		}

@@ -17,6 +17,7 @@ import (
 
 	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/office"
 )
 
 // kills is how often a process dies in each of these tests.
@@ -127,9 +128,9 @@ func once(h *home, sources ...*source) (imports int) {
 	h.Helper()
 	o := h.open()
 	times := map[[32]byte]int{}
-	size, _ := o.register.Head()
+	size, _ := o.Register.Head()
 	for n := range size {
-		it, err := o.register.Item(h.Context(), n)
+		it, err := o.Register.Item(h.Context(), n)
 		if err != nil {
 			h.Fatal(err)
 		}
@@ -170,7 +171,7 @@ func (h *home) progress() (saved string) {
 		h.Fatal(err)
 	}
 	defer o.Close()
-	err = o.db.Read(h.Context(), func(tx *db.Tx) error {
+	err = o.DB.Read(h.Context(), func(tx *db.Tx) error {
 		return tx.Each("SELECT name, state FROM progress ORDER BY name", nil, func(r db.Row) error {
 			var name, state string
 			err := r.Scan(&name, &state)
@@ -321,7 +322,7 @@ func TestImportInterrupted(t *testing.T) {
 // A folder of segments that can't be opened is an error in words.
 func TestSegmentsUnusable(t *testing.T) {
 	h := newHome(t)
-	segments := filepath.Join(h.dir, segmentsName)
+	segments := filepath.Join(h.dir, office.SegmentsDir)
 	if err := os.RemoveAll(segments); err != nil {
 		t.Fatal(err)
 	}

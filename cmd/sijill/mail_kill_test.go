@@ -394,9 +394,9 @@ func (b *book) delivered(h *home, far *farEnd) (doubled int) {
 	h.Helper()
 	o := h.open()
 	ends, doubts := map[int64]int{}, map[int64]int64{}
-	size, _ := o.register.Head()
+	size, _ := o.Register.Head()
 	for n := range size {
-		it, err := o.register.Item(h.Context(), n)
+		it, err := o.Register.Item(h.Context(), n)
 		if err != nil {
 			h.Fatal(err)
 		}

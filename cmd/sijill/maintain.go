@@ -16,6 +16,7 @@ import (
 
 	"sijill"
 	"sijill/internal/audit"
+	"sijill/internal/office"
 	"sijill/internal/record"
 )
 
@@ -28,7 +29,7 @@ type AuditCmd struct {
 
 // Run implements the command.
 func (c *AuditCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		opts, err := c.options(o, out, g)
 		if err != nil {
 			return err
@@ -49,20 +50,20 @@ func (c *AuditCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-func (c *AuditCmd) options(o *office, out Out, g *Globals) (a audit.Options, err error) {
+func (c *AuditCmd) options(o *office.Office, out Out, g *Globals) (a audit.Options, err error) {
 	key := c.Key
 	if key == "" {
-		key = o.register.Key()
+		key = o.Register.Key()
 	} else if b, err := os.ReadFile(key); err == nil {
 		key = string(b)
 	}
-	a = audit.Options{DB: o.db, Segments: filepath.Join(o.dir, segmentsName), Vault: o.vault}
+	a = audit.Options{DB: o.DB, Segments: filepath.Join(o.Dir, office.SegmentsDir), Vault: o.Vault}
 	if a.Keys, err = sijill.ParseKeys(key); err != nil {
 		return a, err
 	}
-	paths := append([]string{filepath.Join(o.dir, checkpointName)}, c.Checkpoint...)
+	paths := append([]string{filepath.Join(o.Dir, office.CheckpointFile)}, c.Checkpoint...)
 	if !c.Copy {
-		paths = append(paths, o.config.Anchors...)
+		paths = append(paths, o.Config.Anchors...)
 	}
 	for _, path := range paths {
 		b, err := os.ReadFile(path)
@@ -102,19 +103,19 @@ type StatusCmd struct{}
 
 // Run implements the command.
 func (c *StatusCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		size, note := o.register.Head()
-		next, err := o.follower.Cursors(ctx)
+	return with(ctx, g, out, func(o *office.Office) error {
+		size, note := o.Register.Head()
+		next, err := o.Follower.Cursors(ctx)
 		if err != nil {
 			return err
 		}
-		accounts, err := o.people.List(ctx)
+		accounts, err := o.People.List(ctx)
 		if err != nil {
 			return err
 		}
-		s := map[string]any{"office": o.config.Office, "origin": o.register.Origin(), "entries": size,
-			"checkpoint": string(note), "accounts": len(accounts), "projections": next, "appends": o.register.Behind() == nil}
-		if err := o.register.Behind(); err != nil {
+		s := map[string]any{"office": o.Config.Office, "origin": o.Register.Origin(), "entries": size,
+			"checkpoint": string(note), "accounts": len(accounts), "projections": next, "appends": o.Register.Behind() == nil}
+		if err := o.Register.Behind(); err != nil {
 			s["why_not"] = err.Error()
 		}
 		if g.JSON {
@@ -151,11 +152,11 @@ type KeyCmd struct{}
 
 // Run implements the command.
 func (c *KeyCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		if g.JSON {
-			return json.NewEncoder(out).Encode(map[string]any{"origin": o.register.Origin(), "keys": strings.Fields(o.register.Key())})
+			return json.NewEncoder(out).Encode(map[string]any{"origin": o.Register.Origin(), "keys": strings.Fields(o.Register.Key())})
 		}
-		_, err := fmt.Fprint(out, o.register.Key())
+		_, err := fmt.Fprint(out, o.Register.Key())
 		return err
 	})
 }
@@ -167,13 +168,13 @@ type TilesCmd struct {
 
 // Run implements the command.
 func (c *TilesCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		if err := os.Mkdir(c.Dest, 0o755); err != nil {
 			return err
 		}
-		size, note := o.register.Head()
+		size, note := o.Register.Head()
 		for _, t := range record.Tiles(size) {
-			data, err := o.register.Tile(ctx, t)
+			data, err := o.Register.Tile(ctx, t)
 			if err != nil {
 				return err
 			}
@@ -203,15 +204,15 @@ type RetireCmd struct {
 
 // Run implements the command.
 func (c *RetireCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		if !c.Yes {
 			return errors.New("retiring can't be undone. First try \"sijill recover\" with a newer copy of the data directory; if there is none, say --yes")
 		}
-		size, _ := o.register.Head()
-		if err := o.mailbox.Cut(ctx, size); err != nil {
+		size, _ := o.Register.Head()
+		if err := o.Mailbox.Cut(ctx, size); err != nil {
 			return err
 		}
-		origin, err := o.register.Retire(ctx)
+		origin, err := o.Register.Retire(ctx)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"sijill/internal/config"
+	"sijill/internal/office"
 	"sijill/internal/people"
 )
 
@@ -110,20 +111,20 @@ func (p *population) run(password string, into *credentials, args ...string) err
 
 // choose has people change the passwords that they were given.
 func (p *population) choose(list ...*credentials) error {
-	return with(context.Background(), &Globals{Dir: p.made}, Out{io.Discard, io.Discard}, func(o *office) error {
+	return with(context.Background(), &Globals{Dir: p.made}, Out{io.Discard, io.Discard}, func(o *office.Office) error {
 		for _, c := range list {
-			s, err := o.access.SignIn(context.Background(), c.name, "given to "+c.name, "", netip.MustParseAddr("127.9.0.1"), "test")
+			s, err := o.Access.SignIn(context.Background(), c.name, "given to "+c.name, "", netip.MustParseAddr("127.9.0.1"), "test")
 			if err != nil {
 				return err
 			}
 			c.password = "chosen by " + c.name
-			c.recovery, err = o.access.ChangePassword(context.Background(), s, "given to "+c.name, c.password, people.By{Account: s.Account.ID})
+			c.recovery, err = o.Access.ChangePassword(context.Background(), s, "given to "+c.name, c.password, people.By{Account: s.Account.ID})
 			token := s.Token
 			s.Close()
 			if err != nil || c.recovery == "" {
 				return fmt.Errorf("changing a password (new code %t): %w", c.recovery != "", err)
 			}
-			if err := o.access.SignOut(context.Background(), token); err != nil {
+			if err := o.Access.SignOut(context.Background(), token); err != nil {
 				return err
 			}
 		}

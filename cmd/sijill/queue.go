@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sijill/internal/office"
 	"sijill/internal/outbox"
 )
 
@@ -30,8 +31,8 @@ type QueueListCmd struct {
 
 // Run implements the command.
 func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		list, err := o.outbox.List(ctx, outbox.Filter{Domain: c.Domain, Held: c.Held, Limit: c.Limit})
+	return with(ctx, g, out, func(o *office.Office) error {
+		list, err := o.Outbox.List(ctx, outbox.Filter{Domain: c.Domain, Held: c.Held, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -57,8 +58,8 @@ func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 // queueOp runs fn on one item of the queue and says what is done then, with advice
 // when it isn't there.
 func queueOp(ctx context.Context, g *Globals, out Out, done string, fn func(*outbox.Outbox) error) error {
-	return with(ctx, g, out, func(o *office) error {
-		err := fn(o.outbox)
+	return with(ctx, g, out, func(o *office.Office) error {
+		err := fn(o.Outbox)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return errors.New("nothing of that number waits; \"sijill queue\" lists what does")

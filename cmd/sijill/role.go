@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/vault"
 )
@@ -30,13 +31,13 @@ func (c *UserRoleCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if give&take != 0 {
 		return errors.New("the same role can't be given and taken")
 	}
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
 		role := a.Role&^take | give
-		if err := o.commandRoles(ctx, a, role); err != nil {
+		if err := setRoles(ctx, o, a, role); err != nil {
 			return err
 		}
 		if g.JSON {
@@ -54,15 +55,15 @@ func (c *UserRoleCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-// commandRoles sets roles without anybody's keys. The role of a records officer
+// setRoles sets roles without anybody's keys. The role of a records officer
 // can be taken with its key so, and be given without.
-func (o *office) commandRoles(ctx context.Context, a people.Account, role people.Role) error {
+func setRoles(ctx context.Context, o *office.Office, a people.Account, role people.Role) error {
 	if !role.Has(people.RoleRecordsOfficer) {
-		if err := o.dismiss(ctx, "sijill", a.ID); err != nil {
+		if err := o.DismissOfficer(ctx, "sijill", a.ID); err != nil {
 			return lastOfficer(err)
 		}
 	}
-	return lastOwner(o.access.SetRole(ctx, people.By{}, a.ID, role))
+	return lastOwner(o.Access.SetRole(ctx, people.By{}, a.ID, role))
 }
 
 // lastOfficer gives advice about the last records officer.

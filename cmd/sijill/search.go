@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill/internal/office"
 	"sijill/internal/search"
 )
 
@@ -34,12 +35,12 @@ func (c *SearchCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if c.Limit < 1 {
 		return errors.New("--limit needs a number from 1")
 	}
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Account)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Account)
 		if err != nil {
 			return err
 		}
-		if err := o.follower.CatchUp(ctx); err != nil {
+		if err := o.Follower.CatchUp(ctx); err != nil {
 			return err
 		}
 		found, err := c.find(ctx, o, a.ID)
@@ -53,12 +54,12 @@ func (c *SearchCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	})
 }
 
-func (c *SearchCmd) find(ctx context.Context, o *office, account int64) ([]Found, error) {
+func (c *SearchCmd) find(ctx context.Context, o *office.Office, account int64) ([]Found, error) {
 	q := strings.Join(c.Query, " ")
 	found := []Found{}
 	opts := search.Options{Limit: c.Limit, Rank: c.Rank, Snippets: true}
 	for len(found) < c.Limit {
-		r, err := o.search.Query(ctx, account, q, opts)
+		r, err := o.Search.Query(ctx, account, q, opts)
 		var wrong *search.QueryError
 		if errors.As(err, &wrong) {
 			return nil, explain(q, wrong)

@@ -197,7 +197,7 @@ func (l *ledger) check(h *home) {
 	o := h.open()
 	sample := 0
 	for entry, want := range l.sealed {
-		it, err := o.register.Item(h.Context(), entry)
+		it, err := o.Register.Item(h.Context(), entry)
 		if err != nil {
 			h.Errorf("an acknowledged message is lost: %v", err)
 			continue

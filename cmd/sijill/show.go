@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 
 	"sijill"
 	"sijill/internal/mailauth"
-	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/record"
 )
 
@@ -25,10 +24,10 @@ type ShowCmd struct {
 
 // Run implements the command.
 func (c *ShowCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		it, err := o.register.Item(ctx, c.Entry)
+	return with(ctx, g, out, func(o *office.Office) error {
+		it, err := o.Register.Item(ctx, c.Entry)
 		if err != nil {
-			return noEntry(err, c.Entry, o.register)
+			return noEntry(err, c.Entry, o.Register)
 		}
 		if c.Raw {
 			return c.raw(it, out)
@@ -42,7 +41,7 @@ func (c *ShowCmd) Run(ctx context.Context, g *Globals, out Out) error {
 
 // judge proves what the checks found when a message arrived, however long ago
 // its keys have left DNS.
-func (c *ShowCmd) judge(ctx context.Context, o *office, it *record.Item, g *Globals, out Out) error {
+func (c *ShowCmd) judge(ctx context.Context, o *office.Office, it *record.Item, g *Globals, out Out) error {
 	content, err := it.Content()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && content.Envelope.Evidence == "" {
 		return fmt.Errorf("entry %d (%s) has no message that was judged and can be opened here", c.Entry, it.Entry.Kind)
@@ -51,32 +50,19 @@ func (c *ShowCmd) judge(ctx context.Context, o *office, it *record.Item, g *Glob
 		return err
 	}
 	e := &content.Envelope
-	kept, err := o.kept(ctx, e)
+	kept, err := o.Evidence(ctx, e)
 	if err != nil {
 		return err
 	}
 	peer := mailauth.Peer{Helo: e.Hello, MailFrom: e.From}
 	peer.IP, _ = netip.ParseAddr(e.Client) // Without one SPF says so.
-	r := mailauth.Judge(ctx, mailauth.Options{DNS: mailauth.Replay(kept), Time: e.Time, AuthservID: o.config.ServerName()}, content.Message, peer)
+	r := mailauth.Judge(ctx, mailauth.Options{DNS: mailauth.Replay(kept), Time: e.Time, AuthservID: o.Config.ServerName()}, content.Message, peer)
 	if g.JSON {
 		return json.NewEncoder(out).Encode(r)
 	}
 	fmt.Fprintf(out, "Entry %d, sealed %s, judged by %d answers of DNS kept with it (SHA-256 %s, to which the entry commits):\n%s",
 		c.Entry, it.Entry.Time.Format("2006-01-02 15:04:05Z"), len(kept.Answers), e.Evidence, r.Header)
 	return nil
-}
-
-// kept is the evidence of a message: beside it for personal mail, else in the
-// register's database.
-func (o *office) kept(ctx context.Context, e *message.Envelope) (mailauth.Evidence, error) {
-	if e.EvidenceBody != nil {
-		return mailauth.ParseEvidence(e.EvidenceBody)
-	}
-	b, err := hex.DecodeString(e.Evidence)
-	if err != nil || len(b) != 32 {
-		return mailauth.Evidence{}, errors.New("the digest of the evidence can't be read")
-	}
-	return o.evidence.Load(ctx, [32]byte(b))
 }
 
 func noEntry(err error, n int64, r *record.Register) error {
@@ -99,8 +85,8 @@ func (c *ShowCmd) raw(it *record.Item, out Out) error {
 	return err
 }
 
-func (c *ShowCmd) show(ctx context.Context, o *office, it *record.Item, g *Globals, out Out) error {
-	body, err := o.register.Body(ctx, c.Entry)
+func (c *ShowCmd) show(ctx context.Context, o *office.Office, it *record.Item, g *Globals, out Out) error {
+	body, err := o.Register.Body(ctx, c.Entry)
 	if err != nil {
 		return err
 	}
@@ -144,10 +130,10 @@ type ProveCmd struct {
 
 // Run implements the command.
 func (c *ProveCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		p, err := o.register.Proof(ctx, c.Entry, c.Envelope)
+	return with(ctx, g, out, func(o *office.Office) error {
+		p, err := o.Register.Proof(ctx, c.Entry, c.Envelope)
 		if err != nil {
-			return noEntry(err, c.Entry, o.register)
+			return noEntry(err, c.Entry, o.Register)
 		}
 		b, err := p.Marshal()
 		if err != nil {

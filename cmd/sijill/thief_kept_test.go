@@ -11,6 +11,7 @@ import (
 	"sijill"
 	"sijill/internal/config"
 	"sijill/internal/db"
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/people/peopletest"
 	"sijill/internal/vault"
@@ -39,7 +40,7 @@ func newKeptOffice(t *testing.T) *keptOffice {
 	in := o.open()
 	o.enrols(t, in)
 	gone := o.add(in, sijill.Personal, sijill.Captured, o.destroyed.letter(), monthsAgo(0))
-	a, err := in.people.Lookup(t.Context(), hind)
+	a, err := in.People.Lookup(t.Context(), hind)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func newKeptOffice(t *testing.T) *keptOffice {
 	if len(o.masks) != 3 {
 		t.Fatalf("%d masks", len(o.masks))
 	}
-	if _, err := in.register.Destroy(t.Context(), a.ID, "test", []int64{gone}); err != nil {
+	if _, err := in.Register.Destroy(t.Context(), a.ID, "test", []int64{gone}); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.Close(); err != nil {
@@ -89,29 +90,29 @@ func (o *oldOffice) change(how func(*config.Config)) {
 }
 
 // enrols has hind register a passkey, and step up with it.
-func (o *keptOffice) enrols(t *testing.T, in *office) {
+func (o *keptOffice) enrols(t *testing.T, in *office.Office) {
 	t.Helper()
 	ctx := t.Context()
-	s, err := in.access.SignIn(ctx, "hind", o.hind.password, "", elsewhere, "test")
+	s, err := in.Access.SignIn(ctx, "hind", o.hind.password, "", elsewhere, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	by := people.By{Account: s.Account.ID}
-	if err := in.access.StepUpByCode(ctx, s, o.hind.recovery, by); err != nil {
+	if err := in.Access.StepUpByCode(ctx, s, o.hind.recovery, by); err != nil {
 		t.Fatal(err)
 	}
-	c, err := in.access.BeginRegister(ctx, s)
+	c, err := in.Access.BeginRegister(ctx, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, next, err := in.access.FinishRegister(ctx, s, c.State, o.phone.Create(t, c.Options), "phone", by)
+	k, next, err := in.Access.FinishRegister(ctx, s, c.State, o.phone.Create(t, c.Options), "phone", by)
 	if err == nil && next != nil {
-		k, err = in.access.FinishOpening(ctx, s, next.State, o.phone.Get(t, next.Options), by)
+		k, err = in.Access.FinishOpening(ctx, s, next.State, o.phone.Get(t, next.Options), by)
 	}
 	if err != nil || !k.Deep {
 		t.Fatalf("registering a passkey: %+v %v", k, err)
 	}
-	if err := in.access.SignOut(ctx, s.Token); err != nil {
+	if err := in.Access.SignOut(ctx, s.Token); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -119,19 +120,19 @@ func (o *keptOffice) enrols(t *testing.T, in *office) {
 	if !ring.Has(vault.Deep) {
 		t.Error("the passkey doesn't open older mail")
 	}
-	if err := in.access.SignOut(ctx, token); err != nil {
+	if err := in.Access.SignOut(ctx, token); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // byPasskey signs in by passkey.
-func (o *keptOffice) byPasskey(t *testing.T, in *office) (token string, ring *vault.Ring) {
+func (o *keptOffice) byPasskey(t *testing.T, in *office.Office) (token string, ring *vault.Ring) {
 	t.Helper()
-	c, err := in.access.BeginPasskey(t.Context())
+	c, err := in.Access.BeginPasskey(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := in.access.FinishPasskey(t.Context(), c.State, o.phone.Get(t, c.Options), elsewhere, "test")
+	s, err := in.Access.FinishPasskey(t.Context(), c.State, o.phone.Get(t, c.Options), elsewhere, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,9 +140,9 @@ func (o *keptOffice) byPasskey(t *testing.T, in *office) (token string, ring *va
 	return s.Token, s.Ring()
 }
 
-func masks(t *testing.T, in *office, query string, args ...any) (all [][]byte) {
+func masks(t *testing.T, in *office.Office, query string, args ...any) (all [][]byte) {
 	t.Helper()
-	err := in.db.Read(t.Context(), func(tx *db.Tx) error {
+	err := in.DB.Read(t.Context(), func(tx *db.Tx) error {
 		return tx.Each(query, args, func(r db.Row) error {
 			var b []byte
 			err := r.Scan(&b)
@@ -172,7 +173,7 @@ func TestThiefOfAllThatIsKept(t *testing.T) {
 	if err := os.WriteFile(copied.path(keyName), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(stolen.path(registerName + "-wal")); err != nil || info.Size() == 0 {
+	if info, err := os.Stat(stolen.path(office.RegisterFile + "-wal")); err != nil || info.Size() == 0 {
 		t.Errorf("the register has no log: %v", err)
 	}
 	for what, h := range map[string]*home{"the disk": stolen, "the backup": copied} {
@@ -214,7 +215,7 @@ func TestThiefOfAllThatIsKept(t *testing.T) {
 func (o *keptOffice) leftIn(t *testing.T, what string, h *home) {
 	t.Helper()
 	var raw []byte
-	for _, name := range []string{registerName, mailName} {
+	for _, name := range []string{office.RegisterFile, office.MailFile} {
 		raw = append(raw, h.unlocked(t, name)...)
 	}
 	finds(t, what+": today's office mail", o.young[sijill.Office], raw, true)

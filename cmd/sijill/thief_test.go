@@ -26,6 +26,7 @@ import (
 	"sijill/internal/access"
 	"sijill/internal/blob"
 	"sijill/internal/db"
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/vault"
 )
@@ -70,13 +71,13 @@ func steal(t testing.TB, dir string) *thief {
 	for _, p := range []string{"pages", "mail pages", "people", "junk", "outbox", "post", "compartment", "pepper", "content", "secret/sign", "mail"} {
 		h.learn(key.Derive(p))
 	}
-	for name, purpose := range map[string]string{registerName: "pages", mailName: "mail pages"} {
+	for name, purpose := range map[string]string{office.RegisterFile: "pages", office.MailFile: "mail pages"} {
 		d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, name), db.Options{Key: key.Derive(purpose)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = d.Read(t.Context(), func(tx *db.Tx) error {
-			if name == registerName {
+			if name == office.RegisterFile {
 				if err := h.takeLocks(tx); err != nil {
 					return err
 				}
@@ -87,7 +88,7 @@ func steal(t testing.TB, dir string) *thief {
 			t.Fatal(err)
 		}
 	}
-	h.takeFrames(t, filepath.Join(dir, segmentsName))
+	h.takeFrames(t, filepath.Join(dir, office.SegmentsDir))
 	return h
 }
 
@@ -300,10 +301,10 @@ func TestThiefHasEverything(t *testing.T) {
 		}
 	}
 	for _, old := range []credentials{o.given} { // What hind was given at first is worth nothing any more.
-		if _, err := inside.people.Prove(ctx, people.Credentials{Name: "hind", Password: old.password, From: elsewhere, Door: "web"}); !errors.Is(err, people.ErrCredentials) {
+		if _, err := inside.People.Prove(ctx, people.Credentials{Name: "hind", Password: old.password, From: elsewhere, Door: "web"}); !errors.Is(err, people.ErrCredentials) {
 			t.Errorf("the first password: %v", err)
 		}
-		if _, err := inside.people.ProveRecovery(ctx, "hind", old.recovery, elsewhere); !errors.Is(err, people.ErrCredentials) {
+		if _, err := inside.People.ProveRecovery(ctx, "hind", old.recovery, elsewhere); !errors.Is(err, people.ErrCredentials) {
 			t.Errorf("the first recovery code: %v", err)
 		}
 	}
@@ -330,17 +331,17 @@ func TestThiefHasEverything(t *testing.T) {
 var elsewhere = netip.MustParseAddr("127.66.0.1")
 
 // secretsOf are what a person's password, app password and recovery code become.
-func secretsOf(t testing.TB, o *office, who credentials) (list [][32]byte) {
+func secretsOf(t testing.TB, o *office.Office, who credentials) (list [][32]byte) {
 	t.Helper()
-	p, err := o.people.Prove(t.Context(), people.Credentials{Name: who.name, Password: who.password, From: elsewhere, Door: "web"})
+	p, err := o.People.Prove(t.Context(), people.Credentials{Name: who.name, Password: who.password, From: elsewhere, Door: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := o.people.Application(t.Context(), people.Credentials{Name: who.name, Password: who.app, From: elsewhere, Door: "imap"})
+	a, err := o.People.Application(t.Context(), people.Credentials{Name: who.name, Password: who.app, From: elsewhere, Door: "imap"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := o.people.ProveRecovery(t.Context(), who.name, who.recovery, elsewhere)
+	r, err := o.People.ProveRecovery(t.Context(), who.name, who.recovery, elsewhere)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,28 +350,28 @@ func secretsOf(t testing.TB, o *office, who credentials) (list [][32]byte) {
 
 // inside asks the program's packages for every entry, as somebody who is signed
 // in and stepped up.
-func (o *secretOffice) inside(t *testing.T, at *office, who credentials) {
+func (o *secretOffice) inside(t *testing.T, at *office.Office, who credentials) {
 	t.Helper()
-	s, err := at.access.SignIn(t.Context(), who.name, who.password, "", elsewhere, "thief")
+	s, err := at.Access.SignIn(t.Context(), who.name, who.password, "", elsewhere, "thief")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := at.access.StepUpByCode(t.Context(), s, who.recovery, people.By{Account: s.Account.ID}); err != nil {
+	if err := at.Access.StepUpByCode(t.Context(), s, who.recovery, people.By{Account: s.Account.ID}); err != nil {
 		t.Fatal(err)
 	}
 	o.asks(t, at, s)
 }
 
-func (o *secretOffice) asks(t *testing.T, at *office, s *access.Session) {
+func (o *secretOffice) asks(t *testing.T, at *office.Office, s *access.Session) {
 	t.Helper()
 	if !s.Ring().Has(vault.Everyday) || s.Deep().IsZero() {
 		t.Error("the session is not stepped up")
 	}
-	size, _ := at.register.Head()
+	size, _ := at.Register.Head()
 	opened := 0
 	for n := range size {
-		it, err := at.register.ItemFor(t.Context(), n, s.Ring())
+		it, err := at.Register.ItemFor(t.Context(), n, s.Ring())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // It is somebody else's.
 		}
@@ -386,7 +387,7 @@ func (o *secretOffice) asks(t *testing.T, at *office, s *access.Session) {
 			t.Errorf("%s opens entry %d: %v", s.Account.SignIn, n, found)
 		}
 	}
-	if _, err := at.register.ProofFor(t.Context(), o.entry, true, s.Ring()); err == nil {
+	if _, err := at.Register.ProofFor(t.Context(), o.entry, true, s.Ring()); err == nil {
 		t.Errorf("%s proves a personal message of another", s.Account.SignIn)
 	}
 	if opened == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"sijill/internal/access"
 	"sijill/internal/config"
+	"sijill/internal/office"
 	"sijill/internal/people"
 )
 
@@ -51,24 +52,24 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if c.Name == "" {
 		c.Name, _, _ = strings.Cut(c.Address, "@")
 	}
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		password, generated, err := newPassword(out)
 		if err != nil {
 			return err
 		}
-		made, err := o.access.NewAccount(ctx, people.By{}, people.Account{Name: c.Name, Address: c.Address, SignIn: c.SignIn, Role: role}, password)
+		made, err := o.Access.NewAccount(ctx, people.By{}, people.Account{Name: c.Name, Address: c.Address, SignIn: c.SignIn, Role: role}, password)
 		if err != nil {
 			return c.explain(err)
 		}
 		for _, p := range c.Personal {
-			if err := o.addPersonal(ctx, made.ID, p); err != nil {
+			if err := addPersonal(ctx, o, made.ID, p); err != nil {
 				return err
 			}
 		}
 		if err := tellPassword(out, g, made.Address, password, generated, made.Recovery); err != nil || g.JSON {
 			return err
 		}
-		fmt.Fprintf(out, "Give both to the person alone. When they first change the password, new ones take their place.\n%s", o.whereTo())
+		fmt.Fprintf(out, "Give both to the person alone. When they first change the password, new ones take their place.\n%s", whereTo(o))
 		if role.Has(people.RoleRecordsOfficer) {
 			fmt.Fprint(out, officerNext)
 		}
@@ -77,8 +78,8 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 }
 
 // whereTo says where people go on.
-func (o *office) whereTo() string {
-	if at := o.config.URL(); at != "" {
+func whereTo(o *office.Office) string {
+	if at := o.Config.URL(); at != "" {
 		return "They sign in at " + at + " and make passwords for mail programs there, under Settings.\n"
 	}
 	return "The web is closed (http in " + config.File + "): passwords for mail programs are made with \"sijill user app-password\".\n"
@@ -88,8 +89,8 @@ func (o *office) whereTo() string {
 const officerNext = "A records officer also needs the key of the records office: another officer gives it on the page Accounts.\n"
 
 // addPersonal adds a personal address, with advice when it can't be.
-func (o *office) addPersonal(ctx context.Context, account int64, address string) error {
-	err := o.access.AddAddress(ctx, people.By{}, account, people.Address{Address: address, Class: people.Personal})
+func addPersonal(ctx context.Context, o *office.Office, account int64, address string) error {
+	err := o.Access.AddAddress(ctx, people.By{}, account, people.Address{Address: address, Class: people.Personal})
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("somebody has the address %s already", address)
@@ -141,8 +142,8 @@ type UserListCmd struct{}
 
 // Run implements the command.
 func (c *UserListCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		list, err := o.people.List(ctx)
+	return with(ctx, g, out, func(o *office.Office) error {
+		list, err := o.People.List(ctx)
 		if err != nil {
 			return err
 		}
@@ -180,8 +181,8 @@ type UserPasswdCmd struct {
 
 // Run implements the command.
 func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
@@ -189,7 +190,7 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		if password, err = o.access.ResetPassword(ctx, people.By{}, a.ID, password); err != nil {
+		if password, err = o.Access.ResetPassword(ctx, people.By{}, a.ID, password); err != nil {
 			return err
 		}
 		if err := tellPassword(out, g, a.Address, password, generated, ""); err != nil || g.JSON {
@@ -215,15 +216,15 @@ type AddressListCmd struct{}
 
 // Run implements the command.
 func (AddressListCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		accounts, err := o.people.List(ctx)
+	return with(ctx, g, out, func(o *office.Office) error {
+		accounts, err := o.People.List(ctx)
 		if err != nil {
 			return err
 		}
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		rows := []map[string]any{}
 		for _, a := range accounts {
-			list, err := o.people.Addresses(ctx, a.ID)
+			list, err := o.People.Addresses(ctx, a.ID)
 			if err != nil {
 				return err
 			}
@@ -253,12 +254,12 @@ type AddressAddCmd struct {
 
 // Run implements the command.
 func (c *AddressAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Account)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Account)
 		if err != nil {
 			return err
 		}
-		err = o.access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
+		err = o.Access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
 		if err != nil {
 			return (&UserAddCmd{Address: c.Address}).explain(err)
 		}
@@ -278,12 +279,12 @@ type AddressRemoveCmd struct {
 
 // Run implements the command.
 func (c *AddressRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
-		err = o.access.RemoveAddress(ctx, people.By{}, a.ID, c.Address)
+		err = o.Access.RemoveAddress(ctx, people.By{}, a.ID, c.Address)
 		if errors.Is(err, people.ErrLastAddress) {
 			return fmt.Errorf("%s is the only address of its account: add another first, or end the account with \"sijill user remove\"", c.Address)
 		}
@@ -302,8 +303,8 @@ type DomainAddCmd struct {
 
 // Run implements the command.
 func (c *DomainAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		if err := o.access.AddDomain(ctx, people.By{}, c.Domain); err != nil {
+	return with(ctx, g, out, func(o *office.Office) error {
+		if err := o.Access.AddDomain(ctx, people.By{}, c.Domain); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(out, "\"sijill dns\" prints the DNS records that it needs.")
@@ -319,8 +320,8 @@ type CatchAllCmd struct {
 
 // Run implements the command.
 func (c *CatchAllCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		err := o.access.SetCatchAll(ctx, people.By{}, c.Domain, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		err := o.Access.SetCatchAll(ctx, people.By{}, c.Domain, c.Address)
 		switch {
 		case errors.Is(err, people.ErrForeign):
 			return fmt.Errorf("%s is not a domain of this office", c.Domain)
@@ -351,21 +352,21 @@ func (c *UserAppCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	if err != nil {
 		return err
 	}
-	return with(ctx, g, out, func(o *office) error {
+	return with(ctx, g, out, func(o *office.Office) error {
 		password := os.Getenv("SIJILL_PASSWORD")
 		if password == "" {
 			if password, err = ask(out, "Password of the account: "); err != nil {
 				return err
 			}
 		}
-		s, err := o.access.SignIn(ctx, c.Address, password, "", netip.IPv6Loopback(), "sijill")
+		s, err := o.Access.SignIn(ctx, c.Address, password, "", netip.IPv6Loopback(), "sijill")
 		if err != nil {
 			return noSignIn(err)
 		}
-		made, err := o.access.MakeAppPassword(ctx, s, c.Label, scope, people.By{Account: s.Account.ID})
+		made, err := o.Access.MakeAppPassword(ctx, s, c.Label, scope, people.By{Account: s.Account.ID})
 		token := s.Token
 		s.Close()
-		if err = errors.Join(err, o.access.SignOut(ctx, token)); err != nil {
+		if err = errors.Join(err, o.Access.SignOut(ctx, token)); err != nil {
 			return err
 		}
 		if g.JSON {
@@ -394,12 +395,12 @@ type UserSuspendCmd struct {
 
 // Run implements the command.
 func (c *UserSuspendCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
-		if err := o.access.Suspend(ctx, people.By{}, a.ID); err != nil {
+		if err := o.Access.Suspend(ctx, people.By{}, a.ID); err != nil {
 			return lastOwner(err)
 		}
 		_, err = fmt.Fprintf(out, "Nobody signs in to it now; mail still comes. \"sijill user resume %s\" ends that.\n", c.Address)
@@ -422,12 +423,12 @@ type UserResumeCmd struct {
 
 // Run implements the command.
 func (c *UserResumeCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
-		if err := o.access.Restore(ctx, people.By{}, a.ID); err != nil {
+		if err := o.Access.Restore(ctx, people.By{}, a.ID); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(out, "Its person signs in with the password of before; sessions have ended.")
@@ -443,12 +444,12 @@ type UserRemoveCmd struct {
 
 // Run implements the command.
 func (c *UserRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office) error {
-		a, err := o.account(ctx, c.Address)
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
 		if err != nil {
 			return err
 		}
-		list, err := o.people.Addresses(ctx, a.ID)
+		list, err := o.People.Addresses(ctx, a.ID)
 		if err != nil {
 			return err
 		}
@@ -456,11 +457,11 @@ func (c *UserRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			return fmt.Errorf("this ends the account of %s for good, and frees its addresses (%d): say so with --yes, or use \"sijill user suspend\"", a.Name, len(list))
 		}
 		if a.Role.Has(people.RoleRecordsOfficer) {
-			if err := o.dismiss(ctx, "sijill", a.ID); err != nil {
+			if err := o.DismissOfficer(ctx, "sijill", a.ID); err != nil {
 				return lastOfficer(err)
 			}
 		}
-		if err := o.access.Remove(ctx, people.By{}, a.ID); err != nil {
+		if err := o.Access.Remove(ctx, people.By{}, a.ID); err != nil {
 			return lastOwner(err)
 		}
 		_, err = fmt.Fprintf(out, "Mail to its addresses is refused from now on, or goes to the catch-all. The register knows it as %s.\n", a.Pseudonym)

@@ -22,27 +22,31 @@ var floors = map[string]int{
 	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
 	"sijill/internal/post": 4, "sijill/internal/door": 4, "sijill/internal/config": 4,
 	"sijill/internal/smtpd": 5, "sijill/internal/imapd": 5, "sijill/internal/intake": 5, "sijill/internal/web": 5, "sijill/internal/setup": 5,
-	"sijill/cmd/sijill": 6,
+	"sijill/internal/office":      6,
+	"sijill/internal/office/desk": 7, "sijill/internal/office/programs": 7, "sijill/internal/office/imports": 7, "sijill/internal/server": 7,
+	"sijill/cmd/sijill": 8,
 	// It drives the program from without.
-	"sijill/bench": 6,
+	"sijill/bench": 8,
 	// A kit for tests: it makes registers and has them audited.
-	"sijill/internal/record/recordtest": 6,
-	"sijill/internal/deps":              6,
+	"sijill/internal/record/recordtest": 8,
+	"sijill/internal/deps":              8,
 }
 
 // beside names the pairs on one floor, and why.
 var beside = map[[2]string]string{
-	{"sijill/internal/mailauth", "sijill/internal/message"}: "addresses and words of header fields are read in one way",
-	{"sijill/internal/search", "sijill/internal/mailbox"}:   "hits are rows that the mailbox keeps",
-	{"sijill/internal/shelf", "sijill/internal/mailbox"}:    "what is unlocked is kept in the mailbox's own tables, in memory",
-	{"sijill/internal/shelf", "sijill/internal/search"}:     "and found by the same search",
+	{"sijill/internal/mailauth", "sijill/internal/message"}:       "addresses and words of header fields are read in one way",
+	{"sijill/internal/search", "sijill/internal/mailbox"}:         "hits are rows that the mailbox keeps",
+	{"sijill/internal/shelf", "sijill/internal/mailbox"}:          "what is unlocked is kept in the mailbox's own tables, in memory",
+	{"sijill/internal/shelf", "sijill/internal/search"}:           "and found by the same search",
+	{"sijill/internal/server", "sijill/internal/office/desk"}:     "what stands behind the pages that are served",
+	{"sijill/internal/server", "sijill/internal/office/programs"}: "and behind the doors of mail programs",
 }
 
 // onlyFrom names who may import a package at all.
 var onlyFrom = map[string][]string{
-	"sijill/internal/vault":      {"sijill/internal/record", "sijill/internal/access", "sijill/internal/shelf", "sijill/internal/audit", "sijill/cmd/sijill", "sijill/internal/record/recordtest"},
-	"sijill/internal/blob":       {"sijill/internal/record", "sijill/cmd/sijill", "sijill/internal/blob", "sijill/internal/record/recordtest"},
-	"sijill/internal/blob/files": {"sijill/cmd/sijill", "sijill/internal/record/recordtest"},
+	"sijill/internal/vault":      {"sijill/internal/record", "sijill/internal/access", "sijill/internal/shelf", "sijill/internal/audit", "sijill/internal/office", "sijill/internal/office/desk", "sijill/cmd/sijill", "sijill/internal/record/recordtest"},
+	"sijill/internal/blob":       {"sijill/internal/record", "sijill/internal/office", "sijill/internal/blob", "sijill/internal/record/recordtest"},
+	"sijill/internal/blob/files": {"sijill/internal/office", "sijill/internal/record/recordtest"},
 	"sijill/internal/view":       {"sijill/internal/web", "sijill/cmd/sijill"},
 }
 

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // metricsHandler serves Prometheus metrics of a server at /metrics.
-func metricsHandler(s *server) http.Handler {
+func metricsHandler(s *Server) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &officeCollector{s})
 	m := http.NewServeMux()
@@ -19,7 +19,7 @@ func metricsHandler(s *server) http.Handler {
 }
 
 // officeCollector reads the counts when they are asked for.
-type officeCollector struct{ s *server }
+type officeCollector struct{ s *Server }
 
 var (
 	entriesDesc   = prometheus.NewDesc("sijill_register_entries", "Entries in the register.", nil, nil)
@@ -55,14 +55,14 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	size, _ := c.s.o.register.Head()
+	size, _ := c.s.o.Register.Head()
 	gauge(entriesDesc, size)
 	behind := int64(0)
-	if c.s.o.register.Behind() != nil {
+	if c.s.o.Register.Behind() != nil {
 		behind = 1
 	}
 	gauge(behindDesc, behind)
-	if next, err := c.s.o.follower.Cursors(context.Background()); err == nil {
+	if next, err := c.s.o.Follower.Cursors(context.Background()); err == nil {
 		for name, n := range next {
 			gauge(lagDesc, max(0, size-n), name)
 		}
@@ -83,14 +83,14 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 // correspondence collects what is known of outgoing mail and of the wall.
 func (c *officeCollector) correspondence(ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, int64, ...string)) {
 	ctx := context.Background()
-	if q, err := c.s.o.outbox.Stats(ctx); err == nil {
+	if q, err := c.s.o.Outbox.Stats(ctx); err == nil {
 		gauge(queueDesc, q.Waiting, "waiting")
 		gauge(queueDesc, q.Held, "held")
 		for result, n := range map[string]int64{"delivered": q.Delivered, "deferred": q.Deferred, "bounced": q.Bounced, "expired": q.Expired, "dropped": q.Dropped, "withdrawn": q.Withdrawn} {
 			ch <- prometheus.MustNewConstMetric(outcomeDesc, prometheus.CounterValue, float64(n), result)
 		}
 	}
-	if n, err := c.s.o.wall.Count(ctx); err == nil {
+	if n, err := c.s.o.Wall.Count(ctx); err == nil {
 		gauge(dueDesc, n.Due-n.Overdue, "no")
 		gauge(dueDesc, n.Overdue, "yes")
 	}

@@ -1,4 +1,6 @@
-package main
+// Package desk is what stands behind the pages: it fits an office to the interfaces
+// that the web's door declares, and says its errors in the words of the pages.
+package desk
 
 import (
 	"context"
@@ -16,15 +18,19 @@ import (
 	"sijill/internal/access"
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/search"
 	"sijill/internal/vault"
 	"sijill/internal/web"
 )
 
-// desk is what stands behind the pages. Everything that a request takes (the
+// Desk is an office behind the pages. Everything that a request takes (the
 // session, the shelf of personal mail) is given back when the request ends.
-type desk struct{ o *office }
+type Desk struct{ o *office.Office }
+
+// New makes the desk of an office. Its pages must be served through Attended.
+func New(o *office.Office) *Desk { return &Desk{o} }
 
 // attendance is what one request has taken, and where it came from.
 type attendance struct {
@@ -37,8 +43,8 @@ type attendance struct {
 
 type attendanceKey struct{}
 
-// attended gives back, after each request, what it took.
-func attended(h http.Handler) http.Handler {
+// Attended serves the pages of a desk: it gives back, after each request, what it took.
+func Attended(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &attendance{agent: r.UserAgent()}
 		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -67,17 +73,17 @@ func atEnd(ctx context.Context, end func()) {
 }
 
 // viewer is what the pages see of a session.
-func (d *desk) viewer(ctx context.Context, s *access.Session, err error) (*web.Viewer, error) {
+func (d *Desk) viewer(ctx context.Context, s *access.Session, err error) (*web.Viewer, error) {
 	if err != nil {
 		return nil, pageError(err)
 	}
 	atEnd(ctx, s.Close)
-	v, err := d.o.visit(ctx, s)
+	v, err := d.o.Visit(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	atEnd(ctx, v.close)
-	classes, err := v.classes(ctx)
+	atEnd(ctx, v.Close)
+	classes, err := v.Classes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +97,7 @@ func (d *desk) viewer(ctx context.Context, s *access.Session, err error) (*web.V
 }
 
 // visitOf is the visit behind a viewer.
-func visitOf(v *web.Viewer) *visit { return v.Session.(*visit) }
+func visitOf(v *web.Viewer) *office.Visit { return v.Session.(*office.Visit) }
 
 // pageErrors are errors that the pages know by other names.
 var pageErrors = []struct{ from, to error }{
@@ -99,6 +105,7 @@ var pageErrors = []struct{ from, to error }{
 	{access.ErrNotDeep, web.ErrWrong}, {people.ErrMistyped, web.ErrWrong}, {access.ErrScope, web.ErrForbidden}, {access.ErrFresh, web.ErrFresh}, {access.ErrProve, web.ErrProve},
 	{mailbox.ErrWall, web.ErrWall}, {mailbox.ErrName, web.ErrUnsuited}, {mailbox.ErrRole, web.ErrUnsuited}, {mailbox.ErrNotEmpty, web.ErrUnsuited},
 	{people.ErrPassword, web.ErrUnsuited}, {people.ErrInvalid, web.ErrUnsuited}, {people.ErrForeign, web.ErrUnsuited}, {people.ErrTooMany, web.ErrForbidden},
+	{office.ErrNotOfficer, web.ErrForbidden}, {office.ErrUnsuited, web.ErrUnsuited}, {vault.ErrLastOfficer, web.ErrForbidden},
 	{people.ErrLastAddress, web.ErrForbidden}, {people.ErrLastOwner, web.ErrForbidden}, {fs.ErrExist, web.ErrTaken},
 }
 
@@ -124,30 +131,30 @@ func provenError(err error) error {
 }
 
 // SignIn implements web.Access, as do the methods below.
-func (d *desk) SignIn(ctx context.Context, name, password, code string, c web.Caller) (*web.Viewer, error) {
-	s, err := d.o.access.SignIn(ctx, name, password, code, c.From, c.Agent)
+func (d *Desk) SignIn(ctx context.Context, name, password, code string, c web.Caller) (*web.Viewer, error) {
+	s, err := d.o.Access.SignIn(ctx, name, password, code, c.From, c.Agent)
 	return d.viewer(ctx, s, err)
 }
 
-func (d *desk) Resume(ctx context.Context, token string) (*web.Viewer, error) {
-	s, err := d.o.access.Resume(ctx, token)
+func (d *Desk) Resume(ctx context.Context, token string) (*web.Viewer, error) {
+	s, err := d.o.Access.Resume(ctx, token)
 	return d.viewer(ctx, s, err)
 }
 
-func (d *desk) Lasts(ctx context.Context, v *web.Viewer) error {
-	list, err := d.o.people.Sessions(ctx, v.Account)
+func (d *Desk) Lasts(ctx context.Context, v *web.Viewer) error {
+	list, err := d.o.People.Sessions(ctx, v.Account)
 	if err != nil {
 		return err
 	}
-	id := visitOf(v).session.ID
+	id := visitOf(v).Session.ID
 	if !slices.ContainsFunc(list, func(s people.Session) bool { return s.ID == id }) {
 		return fmt.Errorf("session %d: %w", id, fs.ErrNotExist)
 	}
 	return nil
 }
 
-func (d *desk) SignOut(ctx context.Context, token string) error {
-	s, err := d.o.access.Resume(ctx, token)
+func (d *Desk) SignOut(ctx context.Context, token string) error {
+	s, err := d.o.Access.Resume(ctx, token)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -156,9 +163,9 @@ func (d *desk) SignOut(ctx context.Context, token string) error {
 	}
 	account := s.Account.ID
 	s.Close()
-	err = d.o.access.SignOut(ctx, token)
+	err = d.o.Access.SignOut(ctx, token)
 	// This request holds the shelf too: it is forgotten once that has let go.
-	atEnd(ctx, func() { time.AfterFunc(time.Second, func() { d.o.shelves.Forget(account) }) })
+	atEnd(ctx, func() { time.AfterFunc(time.Second, func() { d.o.Shelves.Forget(account) }) })
 	return err
 }
 
@@ -166,17 +173,17 @@ func ceremony(c people.Ceremony, err error) (web.Ceremony, error) {
 	return web.Ceremony{ID: c.State, Options: c.Options}, provenError(err)
 }
 
-func (d *desk) BeginPasskey(ctx context.Context) (web.Ceremony, error) {
-	return ceremony(d.o.access.BeginPasskey(ctx))
+func (d *Desk) BeginPasskey(ctx context.Context) (web.Ceremony, error) {
+	return ceremony(d.o.Access.BeginPasskey(ctx))
 }
 
-func (d *desk) FinishPasskey(ctx context.Context, id string, answer []byte, c web.Caller) (*web.Viewer, error) {
-	s, err := d.o.access.FinishPasskey(ctx, id, answer, c.From, c.Agent)
+func (d *Desk) FinishPasskey(ctx context.Context, id string, answer []byte, c web.Caller) (*web.Viewer, error) {
+	s, err := d.o.Access.FinishPasskey(ctx, id, answer, c.From, c.Agent)
 	return d.viewer(ctx, s, err)
 }
 
-func (d *desk) Recover(ctx context.Context, name, code, password string, c web.Caller) (*web.Viewer, string, error) {
-	s, err := d.o.access.Recover(ctx, name, code, password, c.From, c.Agent)
+func (d *Desk) Recover(ctx context.Context, name, code, password string, c web.Caller) (*web.Viewer, string, error) {
+	s, err := d.o.Access.Recover(ctx, name, code, password, c.From, c.Agent)
 	if err != nil {
 		return nil, "", pageError(err)
 	}
@@ -185,38 +192,38 @@ func (d *desk) Recover(ctx context.Context, name, code, password string, c web.C
 	return v, fresh, err
 }
 
-func (d *desk) BeginStepUp(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
-	return ceremony(d.o.access.BeginStepUp(ctx, visitOf(v).session))
+func (d *Desk) BeginStepUp(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
+	return ceremony(d.o.Access.BeginStepUp(ctx, visitOf(v).Session))
 }
 
-func (d *desk) FinishStepUp(ctx context.Context, v *web.Viewer, id string, answer []byte) error {
-	return provenError(d.o.access.FinishStepUp(ctx, visitOf(v).session, id, answer, d.by(ctx, v)))
+func (d *Desk) FinishStepUp(ctx context.Context, v *web.Viewer, id string, answer []byte) error {
+	return provenError(d.o.Access.FinishStepUp(ctx, visitOf(v).Session, id, answer, d.by(ctx, v)))
 }
 
-func (d *desk) StepUpByCode(ctx context.Context, v *web.Viewer, code string) error {
-	return provenError(d.o.access.StepUpByCode(ctx, visitOf(v).session, code, d.by(ctx, v)))
+func (d *Desk) StepUpByCode(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.Access.StepUpByCode(ctx, visitOf(v).Session, code, d.by(ctx, v)))
 }
 
-func (d *desk) Prove(ctx context.Context, v *web.Viewer, password string, c web.Caller) error {
+func (d *Desk) Prove(ctx context.Context, v *web.Viewer, password string, c web.Caller) error {
 	by := people.By{Account: v.Account, From: c.From, Agent: c.Agent}
-	return provenError(d.o.access.Prove(ctx, visitOf(v).session, password, by))
+	return provenError(d.o.Access.Prove(ctx, visitOf(v).Session, password, by))
 }
 
-func (d *desk) StartAnew(ctx context.Context, v *web.Viewer, c web.Caller) (string, error) {
+func (d *Desk) StartAnew(ctx context.Context, v *web.Viewer, c web.Caller) (string, error) {
 	by := people.By{Account: v.Account, From: c.From, Agent: c.Agent}
-	code, err := d.o.access.ResetRoots(ctx, visitOf(v).session, by, access.OldPersonalMail)
+	code, err := d.o.Access.ResetRoots(ctx, visitOf(v).Session, by, access.OldPersonalMail)
 	return code, provenError(err)
 }
 
 // by is who makes a change. Behind a proxy it is the proxy that it comes from.
-func (d *desk) by(ctx context.Context, v *web.Viewer) people.By {
+func (d *Desk) by(ctx context.Context, v *web.Viewer) people.By {
 	a := ctx.Value(attendanceKey{}).(*attendance)
 	return people.By{Account: v.Account, From: a.from, Agent: a.agent}
 }
 
 // Folders implements web.Mailbox, as do the methods below.
-func (d *desk) Folders(ctx context.Context, v *web.Viewer) ([]web.Folder, error) {
-	list, err := visitOf(v).folders(ctx)
+func (d *Desk) Folders(ctx context.Context, v *web.Viewer) ([]web.Folder, error) {
+	list, err := visitOf(v).Folders(ctx)
 	var out []web.Folder
 	for _, f := range list {
 		out = append(out, web.Folder{ID: f.ID, Class: f.Class, Name: f.Name, Role: f.Role, Total: f.Total, Unseen: f.Unseen})
@@ -233,58 +240,58 @@ func line(r mailbox.Row) web.Line {
 }
 
 // lines are the rows that a visit may see.
-func (v *visit) lines(rows []mailbox.Row) []web.Line {
+func lines(v *office.Visit, rows []mailbox.Row) []web.Line {
 	var out []web.Line
 	for _, r := range rows {
-		if v.scope.Has(r.Class) {
+		if v.Scope.Has(r.Class) {
 			out = append(out, line(r))
 		}
 	}
 	return out
 }
 
-func (d *desk) List(ctx context.Context, v *web.Viewer, folder, offset, n int64) ([]web.Line, error) {
+func (d *Desk) List(ctx context.Context, v *web.Viewer, folder, offset, n int64) ([]web.Line, error) {
 	visit := visitOf(v)
-	if err := visit.mine(ctx, folder); err != nil {
+	if err := visit.CheckFolder(ctx, folder); err != nil {
 		return nil, err
 	}
-	rows, err := visit.view().List(ctx, folder, offset, n)
-	return visit.lines(rows), err
+	rows, err := visit.View().List(ctx, folder, offset, n)
+	return lines(visit, rows), err
 }
 
-func (d *desk) Position(ctx context.Context, v *web.Viewer, folder, row int64) (int64, error) {
-	if err := visitOf(v).mine(ctx, folder); err != nil {
+func (d *Desk) Position(ctx context.Context, v *web.Viewer, folder, row int64) (int64, error) {
+	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
 		return 0, err
 	}
-	return visitOf(v).view().Position(ctx, folder, row)
+	return visitOf(v).View().Position(ctx, folder, row)
 }
 
-func (d *desk) Get(ctx context.Context, v *web.Viewer, entry int64) (web.Line, error) {
+func (d *Desk) Get(ctx context.Context, v *web.Viewer, entry int64) (web.Line, error) {
 	visit := visitOf(v)
-	r, err := visit.view().Get(ctx, entry)
-	if err == nil && r.Closed && visit.shelf != nil {
+	r, err := visit.View().Get(ctx, entry)
+	if err == nil && r.Closed && visit.Shelf != nil {
 		// It may have come this moment.
-		if err = visit.sync(ctx); err == nil {
-			r, err = visit.view().Get(ctx, entry)
+		if err = visit.Sync(ctx); err == nil {
+			r, err = visit.View().Get(ctx, entry)
 		}
 	}
-	if err == nil && !visit.scope.Has(r.Class) {
+	if err == nil && !visit.Scope.Has(r.Class) {
 		err = fmt.Errorf("entry %d: %w", entry, fs.ErrNotExist)
 	}
 	return line(r), err
 }
 
-func (d *desk) Thread(ctx context.Context, v *web.Viewer, thread int64) ([]web.Line, error) {
-	rows, err := visitOf(v).view().Thread(ctx, thread)
-	return visitOf(v).lines(rows), err
+func (d *Desk) Thread(ctx context.Context, v *web.Viewer, thread int64) ([]web.Line, error) {
+	rows, err := visitOf(v).View().Thread(ctx, thread)
+	return lines(visitOf(v), rows), err
 }
 
-func (d *desk) UIDs(ctx context.Context, v *web.Viewer, folder int64) ([]int64, error) {
+func (d *Desk) UIDs(ctx context.Context, v *web.Viewer, folder int64) ([]int64, error) {
 	visit := visitOf(v)
-	if err := visit.mine(ctx, folder); err != nil {
+	if err := visit.CheckFolder(ctx, folder); err != nil {
 		return nil, err
 	}
-	places, err := d.o.mailbox.Places(ctx, visit.account, folder, 1, 1<<32)
+	places, err := d.o.Mailbox.Places(ctx, visit.Account, folder, 1, 1<<32)
 	var out []int64
 	for _, p := range places {
 		out = append(out, p.UID)
@@ -294,24 +301,24 @@ func (d *desk) UIDs(ctx context.Context, v *web.Viewer, folder int64) ([]int64, 
 
 var markFlags = map[web.Mark]mailbox.Flags{web.MarkSeen: mailbox.FlagSeen, web.MarkFlagged: mailbox.FlagFlagged, web.MarkAnswered: mailbox.FlagAnswered}
 
-func (d *desk) Mark(ctx context.Context, v *web.Viewer, folder int64, uids []int64, m web.Mark, on bool) error {
-	if err := visitOf(v).mine(ctx, folder); err != nil {
+func (d *Desk) Mark(ctx context.Context, v *web.Viewer, folder int64, uids []int64, m web.Mark, on bool) error {
+	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
 		return err
 	}
 	op := mailbox.Remove
 	if on {
 		op = mailbox.Add
 	}
-	_, err := d.o.mailbox.Flag(ctx, v.Account, folder, uids, op, markFlags[m], nil)
+	_, err := d.o.Mailbox.Flag(ctx, v.Account, folder, uids, op, markFlags[m], nil)
 	return err
 }
 
-func (d *desk) Move(ctx context.Context, v *web.Viewer, folder int64, uids []int64, to int64) ([]int64, error) {
+func (d *Desk) Move(ctx context.Context, v *web.Viewer, folder int64, uids []int64, to int64) ([]int64, error) {
 	visit := visitOf(v)
-	if err := errors.Join(visit.mine(ctx, folder), visit.mine(ctx, to)); err != nil {
+	if err := errors.Join(visit.CheckFolder(ctx, folder), visit.CheckFolder(ctx, to)); err != nil {
 		return nil, err
 	}
-	moved, err := visit.move(ctx, folder, uids, to)
+	moved, err := visit.Move(ctx, folder, uids, to)
 	var out []int64
 	for _, c := range moved {
 		out = append(out, c.To)
@@ -319,46 +326,46 @@ func (d *desk) Move(ctx context.Context, v *web.Viewer, folder int64, uids []int
 	return out, pageError(err)
 }
 
-func (d *desk) Expunge(ctx context.Context, v *web.Viewer, folder int64, uids []int64) error {
-	if err := visitOf(v).mine(ctx, folder); err != nil {
+func (d *Desk) Expunge(ctx context.Context, v *web.Viewer, folder int64, uids []int64) error {
+	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
 		return err
 	}
-	return d.o.mailbox.Expunge(ctx, v.Account, folder, uids)
+	return d.o.Mailbox.Expunge(ctx, v.Account, folder, uids)
 }
 
-func (d *desk) CreateFolder(ctx context.Context, v *web.Viewer, class sijill.Class, name string) (int64, error) {
-	if !visitOf(v).scope.Has(class) {
+func (d *Desk) CreateFolder(ctx context.Context, v *web.Viewer, class sijill.Class, name string) (int64, error) {
+	if !visitOf(v).Scope.Has(class) {
 		return 0, fs.ErrNotExist
 	}
-	f, err := d.o.mailbox.CreateFolder(ctx, v.Account, class, name)
+	f, err := d.o.Mailbox.CreateFolder(ctx, v.Account, class, name)
 	return f.ID, pageError(err)
 }
 
-func (d *desk) RenameFolder(ctx context.Context, v *web.Viewer, folder int64, name string) error {
-	if err := visitOf(v).mine(ctx, folder); err != nil {
+func (d *Desk) RenameFolder(ctx context.Context, v *web.Viewer, folder int64, name string) error {
+	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
 		return err
 	}
-	return pageError(d.o.mailbox.RenameFolder(ctx, v.Account, folder, name))
+	return pageError(d.o.Mailbox.RenameFolder(ctx, v.Account, folder, name))
 }
 
-func (d *desk) DeleteFolder(ctx context.Context, v *web.Viewer, folder int64) error {
-	if err := visitOf(v).mine(ctx, folder); err != nil {
+func (d *Desk) DeleteFolder(ctx context.Context, v *web.Viewer, folder int64) error {
+	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
 		return err
 	}
-	return pageError(d.o.mailbox.DeleteFolder(ctx, v.Account, folder))
+	return pageError(d.o.Mailbox.DeleteFolder(ctx, v.Account, folder))
 }
 
 // Watch implements web.Watcher. It gives back what the request has taken.
-func (d *desk) Watch(v *web.Viewer) (<-chan struct{}, func()) {
+func (d *Desk) Watch(v *web.Viewer) (<-chan struct{}, func()) {
 	visit := visitOf(v)
-	visit.close()
-	visit.session.Close()
-	return d.o.mailbox.Watch(v.Account)
+	visit.Close()
+	visit.Session.Close()
+	return d.o.Mailbox.Watch(v.Account)
 }
 
 // Query implements web.Finder.
-func (d *desk) Query(ctx context.Context, v *web.Viewer, q string, opts search.Options) (*web.Findings, error) {
-	r, err := visitOf(v).query(ctx, q, opts)
+func (d *Desk) Query(ctx context.Context, v *web.Viewer, q string, opts search.Options) (*web.Findings, error) {
+	r, err := visitOf(v).Query(ctx, q, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -370,8 +377,8 @@ func (d *desk) Query(ctx context.Context, v *web.Viewer, q string, opts search.O
 }
 
 // Original implements web.Records, as do the methods below.
-func (d *desk) Original(ctx context.Context, v *web.Viewer, entry int64) ([]byte, message.Envelope, error) {
-	it, err := visitOf(v).item(ctx, entry)
+func (d *Desk) Original(ctx context.Context, v *web.Viewer, entry int64) ([]byte, message.Envelope, error) {
+	it, err := visitOf(v).Item(ctx, entry)
 	if err != nil {
 		return nil, message.Envelope{}, err
 	}
@@ -382,15 +389,15 @@ func (d *desk) Original(ctx context.Context, v *web.Viewer, entry int64) ([]byte
 	return c.Message, c.Envelope, nil
 }
 
-func (d *desk) Seal(ctx context.Context, v *web.Viewer, entry int64) (web.SealInfo, error) {
-	it, err := visitOf(v).item(ctx, entry)
+func (d *Desk) Seal(ctx context.Context, v *web.Viewer, entry int64) (web.SealInfo, error) {
+	it, err := visitOf(v).Item(ctx, entry)
 	if err != nil {
 		return web.SealInfo{}, err
 	}
-	if err := d.o.register.Refresh(ctx); err != nil {
+	if err := d.o.Register.Refresh(ctx); err != nil {
 		return web.SealInfo{}, err
 	}
-	size, note := d.o.register.Head()
+	size, note := d.o.Register.Head()
 	info := web.SealInfo{Entry: entry, Time: it.Entry.Time, Size: size, Checkpoint: string(note)}
 	if m := it.Entry.Message; m != nil {
 		info.Commitment = base64.StdEncoding.EncodeToString(m.Commitment[:])
@@ -398,30 +405,30 @@ func (d *desk) Seal(ctx context.Context, v *web.Viewer, entry int64) (web.SealIn
 	return info, nil
 }
 
-func (d *desk) Proof(ctx context.Context, v *web.Viewer, entry int64) ([]byte, error) {
+func (d *Desk) Proof(ctx context.Context, v *web.Viewer, entry int64) ([]byte, error) {
 	visit := visitOf(v)
-	if _, err := visit.item(ctx, entry); err != nil {
+	if _, err := visit.Item(ctx, entry); err != nil {
 		return nil, err
 	}
-	p, err := d.o.register.ProofFor(ctx, entry, false, visit.session.Ring())
+	p, err := d.o.Register.ProofFor(ctx, entry, false, visit.Session.Ring())
 	if err != nil {
 		return nil, err
 	}
 	return p.Marshal()
 }
 
-func (d *desk) Checkpoint(ctx context.Context) ([]byte, error) {
-	err := d.o.register.Refresh(ctx)
-	_, note := d.o.register.Head()
+func (d *Desk) Checkpoint(ctx context.Context) ([]byte, error) {
+	err := d.o.Register.Refresh(ctx)
+	_, note := d.o.Register.Head()
 	return note, err
 }
 
-func (d *desk) Tile(ctx context.Context, path string) ([]byte, error) {
+func (d *Desk) Tile(ctx context.Context, path string) ([]byte, error) {
 	t, err := sijill.ParseTilePath(path)
 	if err != nil || t.L == sijill.EntryTile { // Entries are for auditors, not for the public.
 		return nil, fs.ErrNotExist
 	}
-	return d.o.register.Tile(ctx, t)
+	return d.o.Register.Tile(ctx, t)
 }
 
-func (d *desk) Key() string { return d.o.register.Key() }
+func (d *Desk) Key() string { return d.o.Register.Key() }

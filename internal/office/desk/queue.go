@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"context"
@@ -16,11 +16,11 @@ import (
 const queueShown = 500
 
 // Queue implements web.Admin, as do the methods below.
-func (d *desk) Queue(ctx context.Context, v *web.Viewer) ([]web.Outgoing, error) {
+func (d *Desk) Queue(ctx context.Context, v *web.Viewer) ([]web.Outgoing, error) {
 	if err := d.administrator(v); err != nil {
 		return nil, err
 	}
-	list, err := d.o.outbox.List(ctx, outbox.Filter{Limit: queueShown})
+	list, err := d.o.Outbox.List(ctx, outbox.Filter{Limit: queueShown})
 	var out []web.Outgoing
 	for _, i := range list {
 		w := web.Outgoing{ID: strconv.FormatInt(i.ID, 10), Entry: i.Entry, Class: i.Class, To: i.To, Size: i.Size, Tries: i.Attempts,
@@ -41,36 +41,36 @@ func (d *desk) Queue(ctx context.Context, v *web.Viewer) ([]web.Outgoing, error)
 	return out, err
 }
 
-func (d *desk) Hold(ctx context.Context, v *web.Viewer, id string, held bool) error {
+func (d *Desk) Hold(ctx context.Context, v *web.Viewer, id string, held bool) error {
 	n, err := d.queued(v, id)
 	if err != nil {
 		return err
 	}
 	if held {
-		return d.o.outbox.Hold(ctx, n, visitOf(v).actor(), "held by an administrator")
+		return d.o.Outbox.Hold(ctx, n, visitOf(v).Actor(), "held by an administrator")
 	}
-	return d.o.outbox.Release(ctx, n)
+	return d.o.Outbox.Release(ctx, n)
 }
 
-func (d *desk) Retry(ctx context.Context, v *web.Viewer, id string) error {
+func (d *Desk) Retry(ctx context.Context, v *web.Viewer, id string) error {
 	n, err := d.queued(v, id)
 	if err != nil {
 		return err
 	}
-	err = d.o.outbox.Retry(ctx, n)
-	d.o.outbox.Kick()
+	err = d.o.Outbox.Retry(ctx, n)
+	d.o.Outbox.Kick()
 	return err
 }
 
-func (d *desk) Drop(ctx context.Context, v *web.Viewer, id, reason string) error {
+func (d *Desk) Drop(ctx context.Context, v *web.Viewer, id, reason string) error {
 	n, err := d.queued(v, id)
 	if err != nil {
 		return err
 	}
-	return d.o.outbox.Drop(ctx, n, visitOf(v).actor(), reason)
+	return d.o.Outbox.Drop(ctx, n, visitOf(v).Actor(), reason)
 }
 
-func (d *desk) queued(v *web.Viewer, id string) (int64, error) {
+func (d *Desk) queued(v *web.Viewer, id string) (int64, error) {
 	if err := d.administrator(v); err != nil {
 		return 0, err
 	}
@@ -81,30 +81,30 @@ func (d *desk) queued(v *web.Viewer, id string) (int64, error) {
 const lowDisk = 0.1
 
 // Health implements web.Admin.
-func (d *desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
+func (d *Desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
 	if err := d.administrator(v); err != nil {
 		return nil, err
 	}
-	size, _ := d.o.register.Head()
-	list := []web.Vital{{Name: "register", Good: d.o.register.Behind() == nil, Figures: []int64{size}}}
+	size, _ := d.o.Register.Head()
+	list := []web.Vital{{Name: "register", Good: d.o.Register.Behind() == nil, Figures: []int64{size}}}
 	var disk syscall.Statfs_t
-	if err := syscall.Statfs(d.o.dir, &disk); err == nil && disk.Blocks > 0 {
+	if err := syscall.Statfs(d.o.Dir, &disk); err == nil && disk.Blocks > 0 {
 		share := float64(disk.Bavail) / float64(disk.Blocks)
 		list = append(list, web.Vital{Name: "disk", Good: share > lowDisk, Figures: []int64{int64(100*share + .5), int64(disk.Bavail) * disk.Bsize >> 30}})
 	}
-	q, err := d.o.outbox.Stats(ctx)
+	q, err := d.o.Outbox.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list = append(list, web.Vital{Name: "queue", Good: q.Held == 0, Figures: []int64{int64(q.Waiting), int64(q.Held)}})
-	next, err := d.o.follower.Cursors(ctx)
+	next, err := d.o.Follower.Cursors(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(next)) {
 		list = append(list, web.Vital{Name: name, Good: size-next[name] < lagShown, Figures: []int64{max(0, size-next[name])}})
 	}
-	files, err := d.o.wall.Count(ctx)
+	files, err := d.o.Wall.Count(ctx)
 	if err != nil {
 		return nil, err
 	}

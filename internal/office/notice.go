@@ -1,4 +1,4 @@
-package main
+package office
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 // notice writes the message that mail programs find in a folder of which a part
 // is cold: first in the language of its person, then in the other. What it says
 // stays true: it names its day.
-func (o *office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]byte, error) {
-	a, err := o.people.Get(ctx, f.Account)
+func (o *Office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]byte, error) {
+	a, err := o.People.Get(ctx, f.Account)
 	if err != nil {
 		return nil, err
 	}
-	days := o.config.HotDays()
-	where := o.config.URL()
+	days := o.Config.HotDays()
+	where := o.Config.URL()
 	if where == "" {
-		where = "https://" + o.config.ServerName()
+		where = "https://" + o.Config.ServerName()
 	}
 	where += "/open"
 	day := at.UTC().Format("2006-01-02")
@@ -34,8 +34,8 @@ func (o *office) notice(ctx context.Context, f mailbox.Folder, at time.Time) ([]
 		slices.Reverse(parts)
 	}
 	return message.Compose(&message.Draft{
-		Date: at.UTC(), Subject: subject, From: message.Address{Name: o.config.Office, Addr: "postmaster@" + o.config.Domain},
-		To: []message.Address{{Name: a.Name, Addr: a.Address}}, MessageID: fmt.Sprintf("older-mail.%d.%d@%s", f.ID, at.UnixMilli(), o.config.ServerName()),
+		Date: at.UTC(), Subject: subject, From: message.Address{Name: o.Config.Office, Addr: "postmaster@" + o.Config.Domain},
+		To: []message.Address{{Name: a.Name, Addr: a.Address}}, MessageID: fmt.Sprintf("older-mail.%d.%d@%s", f.ID, at.UnixMilli(), o.Config.ServerName()),
 		Fields: []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}},
 		Text:   strings.Join(parts, "\n\n* * *\n\n"),
 	})
@@ -124,33 +124,4 @@ func (n notices) of(phrases map[form]string, number int64) string {
 func (n notices) text(count int64, day string, days int, where string) string {
 	said := strings.NewReplacer("{things}", n.of(n.things, count), "{days}", n.of(n.days, int64(days)), "{day}", day).Replace(n.of(n.count, count))
 	return said + "\n\n" + where + "\n\n" + n.of(n.end, count) + " " + n.about
-}
-
-// noticed puts the summaries of notices, which have numbers below 0, beside those
-// of messages, in the order of entries.
-func (u *imapUser) noticed(ctx context.Context, entries []int64, list []mailbox.Summary) ([]mailbox.Summary, error) {
-	for _, e := range entries {
-		if e >= 0 {
-			continue
-		}
-		n, err := u.o.mailbox.NoticeOf(ctx, u.account, e)
-		if err != nil {
-			continue // Another has just taken its place.
-		}
-		list = append(list, summaryOfNotice(e, n))
-	}
-	return list, nil
-}
-
-func summaryOfNotice(entry int64, n mailbox.Notice) mailbox.Summary {
-	m := message.Parse(n.Message)
-	field := func(name string) string {
-		var all []string
-		for _, f := range m.Header.All(name) {
-			all = append(all, strings.Join(strings.Fields(f.Raw()), " "))
-		}
-		return strings.Join(all, ", ")
-	}
-	return mailbox.Summary{Entry: entry, Size: int64(len(n.Message)), Internal: n.At, Date: field("Date"), Subject: field("Subject"),
-		From: field("From"), To: field("To"), MessageID: field("Message-ID")}
 }

@@ -1,4 +1,7 @@
-package main
+// Package imports puts mail that people bring along on the register: from files
+// (package intake) and from another server (package intake/remote). It keeps there how
+// far an import has come, so that one that was stopped goes on.
+package imports
 
 import (
 	"context"
@@ -14,16 +17,18 @@ import (
 	"sijill/internal/record"
 )
 
-// The doors declare what they need; here the register and the accounts become
-// it.
-
-// importer appends what is imported, once.
-type importer struct {
+// Files appends what is imported from files, once. It implements intake.Appender and
+// intake.Ledger, and may be used from many goroutines.
+type Files struct {
 	r     *record.Register
 	class sijill.Class // Of the address that the mail is imported for.
 }
 
-func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, error) {
+// NewFiles imports to a register, for an address of a class.
+func NewFiles(r *record.Register, class sijill.Class) Files { return Files{r, class} }
+
+// Append implements intake.Appender.
+func (i Files) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, error) {
 	rc, err := i.r.Append(ctx, record.Draft{
 		Kind: sijill.Captured, Actor: "import", Holders: []int64{m.Account}, Class: i.class, Patient: true,
 		// Personal mail is not compared with what is there: the server would
@@ -40,7 +45,7 @@ func (i importer) Append(ctx context.Context, m *intake.Mail) (intake.Receipt, e
 
 // sameOrigin tells whether an entry was captured from the same place of the
 // same source. What the server can't open any more was not captured just now.
-func (i importer) sameOrigin(ctx context.Context, entry int64, e *message.Envelope) (bool, error) {
+func (i Files) sameOrigin(ctx context.Context, entry int64, e *message.Envelope) (bool, error) {
 	it, err := i.r.Item(ctx, entry)
 	if err != nil {
 		return false, err
@@ -56,12 +61,12 @@ func (i importer) sameOrigin(ctx context.Context, entry int64, e *message.Envelo
 }
 
 // Load implements intake.Ledger.
-func (i importer) Load(ctx context.Context, key string) ([]byte, error) {
+func (i Files) Load(ctx context.Context, key string) ([]byte, error) {
 	return i.r.Progress(ctx, "import/"+key)
 }
 
 // Save implements intake.Ledger.
-func (i importer) Save(ctx context.Context, key string, state []byte) error {
+func (i Files) Save(ctx context.Context, key string, state []byte) error {
 	return i.r.Save(ctx, "import/"+key, state)
 }
 
@@ -70,7 +75,7 @@ func sourceKey(digest [32]byte, account int64) string {
 }
 
 // Imported implements intake.Ledger.
-func (i importer) Imported(ctx context.Context, digest [32]byte, account int64) (entry int64, ok bool, err error) {
+func (i Files) Imported(ctx context.Context, digest [32]byte, account int64) (entry int64, ok bool, err error) {
 	b, err := i.r.Progress(ctx, sourceKey(digest, account))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil
@@ -82,7 +87,7 @@ func (i importer) Imported(ctx context.Context, digest [32]byte, account int64) 
 }
 
 // Conclude implements intake.Ledger.
-func (i importer) Conclude(ctx context.Context, c intake.Conclusion) (int64, error) {
+func (i Files) Conclude(ctx context.Context, c intake.Conclusion) (int64, error) {
 	rc, err := i.r.Append(ctx, record.Draft{
 		Kind: sijill.Imported, Actor: "import", Holders: []int64{c.Account}, Class: i.class, Detail: json.RawMessage(c.Detail),
 		Fields: sijill.ImportedFields{Seen: c.Counts.Seen, Captured: c.Counts.Captured, Already: c.Counts.Already, Refused: c.Counts.Refused},

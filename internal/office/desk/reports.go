@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/reports"
 	"sijill/internal/web"
@@ -15,22 +16,18 @@ import (
 // How far back reports are read, and how many of the newest messages of a folder
 // are looked at for them.
 const (
-	reportDays  = 30
+	daysRead    = 30
 	reportsRead = 300
 )
 
-// reportsAt is the address that the records of a domain ask reports to be sent to
-// (rua of DMARC, RFC 7489 section 6.3, and of TLS-RPT, RFC 8460 section 3).
-func reportsAt(domain string) string { return "postmaster@" + domain }
-
 // Reports reads the reports that came to the viewer's own mail: they are mail like
 // any other, and open to whom they came. So it also says to whom they come.
-func (d *desk) Reports(ctx context.Context, v *web.Viewer) (web.Reports, error) {
-	out := web.Reports{Days: reportDays}
+func (d *Desk) Reports(ctx context.Context, v *web.Viewer) (web.Reports, error) {
+	out := web.Reports{Days: daysRead}
 	if err := d.administrator(v); err != nil {
 		return out, err
 	}
-	names, err := d.o.people.Domains(ctx)
+	names, err := d.o.People.Domains(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -41,11 +38,11 @@ func (d *desk) Reports(ctx context.Context, v *web.Viewer) (web.Reports, error) 
 		}
 		out.To = append(out.To, to)
 	}
-	folders, err := visitOf(v).folders(ctx)
+	folders, err := visitOf(v).Folders(ctx)
 	if err != nil {
 		return out, err
 	}
-	since := time.Now().AddDate(0, 0, -reportDays)
+	since := time.Now().AddDate(0, 0, -daysRead)
 	for _, f := range folders {
 		found, err := d.reportsIn(ctx, v, f.ID, since)
 		if err != nil {
@@ -57,9 +54,9 @@ func (d *desk) Reports(ctx context.Context, v *web.Viewer) (web.Reports, error) 
 }
 
 // reportsTo says whose the address is that reports on a domain go to.
-func (d *desk) reportsTo(ctx context.Context, v *web.Viewer, domain string) (web.ReportsTo, error) {
-	to := web.ReportsTo{Domain: domain, Address: reportsAt(domain), Whose: web.ReportsNobody}
-	a, err := d.o.people.Lookup(ctx, to.Address)
+func (d *Desk) reportsTo(ctx context.Context, v *web.Viewer, domain string) (web.ReportsTo, error) {
+	to := web.ReportsTo{Domain: domain, Address: office.ReportsAt(domain), Whose: web.ReportsNobody}
+	a, err := d.o.People.Lookup(ctx, to.Address)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, people.ErrForeign):
 		return to, nil
@@ -78,8 +75,8 @@ func (d *desk) reportsTo(ctx context.Context, v *web.Viewer, domain string) (web
 
 // reportsIn reads the reports of one folder: those that came since a time, and are
 // not of days before it.
-func (d *desk) reportsIn(ctx context.Context, v *web.Viewer, folder int64, since time.Time) (out []web.Report, err error) {
-	rows, err := visitOf(v).view().List(ctx, folder, 0, reportsRead)
+func (d *Desk) reportsIn(ctx context.Context, v *web.Viewer, folder int64, since time.Time) (out []web.Report, err error) {
+	rows, err := visitOf(v).View().List(ctx, folder, 0, reportsRead)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +107,8 @@ func mayBeReport(subject string) bool {
 	return strings.HasPrefix(s, "report domain:") || strings.Contains(s, "report-id:") || strings.Contains(s, "tls report")
 }
 
-func (d *desk) report(ctx context.Context, v *web.Viewer, entry int64) (out []web.Report, err error) {
-	it, err := visitOf(v).item(ctx, entry)
+func (d *Desk) report(ctx context.Context, v *web.Viewer, entry int64) (out []web.Report, err error) {
+	it, err := visitOf(v).Item(ctx, entry)
 	if err != nil {
 		return nil, err
 	}

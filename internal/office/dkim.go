@@ -1,4 +1,4 @@
-package main
+package office
 
 import (
 	"context"
@@ -27,8 +27,8 @@ func dkimSecret(domain string) string { return "dkim/" + domain }
 
 // dkimKeys reads a domain's signing keys; none is an error that wraps
 // fs.ErrNotExist.
-func (o *office) dkimKeys(tx *db.Tx, domain string) (*mailauth.Keys, error) {
-	b, err := o.vault.Secret(tx, dkimSecret(domain))
+func (o *Office) dkimKeys(tx *db.Tx, domain string) (*mailauth.Keys, error) {
+	b, err := o.Vault.Secret(tx, dkimSecret(domain))
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (o *office) dkimKeys(tx *db.Tx, domain string) (*mailauth.Keys, error) {
 	return keys, nil
 }
 
-func (o *office) putDKIM(tx *db.Tx, keys *mailauth.Keys) error {
+func (o *Office) putDKIM(tx *db.Tx, keys *mailauth.Keys) error {
 	var stored []storedKey
 	for _, k := range keys.All {
 		b, err := k.PKCS8()
@@ -61,13 +61,14 @@ func (o *office) putDKIM(tx *db.Tx, keys *mailauth.Keys) error {
 	if err != nil {
 		return fmt.Errorf("writing the signing keys: %w", err)
 	}
-	return o.vault.PutSecret(tx, dkimSecret(keys.Domain), b)
+	return o.Vault.PutSecret(tx, dkimSecret(keys.Domain), b)
 }
 
-// changeDKIM changes a domain's signing keys in one transaction; change tells
-// whether it did. did is what the register is told then; "" tells nothing.
-func (o *office) changeDKIM(ctx context.Context, domain, did string, change func(*mailauth.Keys) (bool, error)) (keys *mailauth.Keys, err error) {
-	err = o.db.Write(ctx, func(tx *db.Tx) error {
+// ChangeDKIM changes a domain's signing keys in one transaction, and gives them as
+// they are then; change tells whether it did. did is what the register is told then;
+// "" tells nothing. A running server signs with them within a minute.
+func (o *Office) ChangeDKIM(ctx context.Context, domain, did string, change func(*mailauth.Keys) (bool, error)) (keys *mailauth.Keys, err error) {
+	err = o.DB.Write(ctx, func(tx *db.Tx) error {
 		keys, err = o.dkimKeys(tx, domain)
 		if errors.Is(err, fs.ErrNotExist) {
 			keys, err = &mailauth.Keys{Domain: domain}, nil
@@ -80,22 +81,22 @@ func (o *office) changeDKIM(ctx context.Context, domain, did string, change func
 			return err
 		}
 		if did != "" {
-			if err := o.people.OweKeys(tx, people.By{}, domain, did); err != nil {
+			if err := o.People.OweKeys(tx, people.By{}, domain, did); err != nil {
 				return err
 			}
 		}
 		return o.putDKIM(tx, keys)
 	})
 	if err == nil && did != "" {
-		o.access.Tell(ctx)
+		o.Access.Tell(ctx)
 	}
 	return keys, err
 }
 
-// ensureDKIM makes a domain's first keys. That they are there follows from the
-// domain's being the office's, which is on record.
-func (o *office) ensureDKIM(ctx context.Context, domain string) (*mailauth.Keys, error) {
-	return o.changeDKIM(ctx, domain, "", func(keys *mailauth.Keys) (bool, error) {
+// EnsureDKIM gives a domain's signing keys; the first ones are made. That they are
+// there follows from the domain's being the office's, which is on record.
+func (o *Office) EnsureDKIM(ctx context.Context, domain string) (*mailauth.Keys, error) {
+	return o.ChangeDKIM(ctx, domain, "", func(keys *mailauth.Keys) (bool, error) {
 		if len(keys.All) > 0 {
 			return false, nil
 		}
@@ -110,7 +111,7 @@ const retireAfter = 30 * 24 * time.Hour
 // signers sign for the office's domains. Keys are read again now and then:
 // another process may have changed them.
 type signers struct {
-	o *office
+	o *Office
 
 	mu    sync.Mutex // Guards what follows.
 	known map[string]*mailauth.Signer
@@ -126,13 +127,13 @@ func (s *signers) of(ctx context.Context, domain string) (*mailauth.Signer, erro
 	if s.known != nil && time.Since(s.read) < rereadKeys {
 		return s.known[domain], nil
 	}
-	domains, err := s.o.people.Domains(ctx)
+	domains, err := s.o.People.Domains(ctx)
 	if err != nil {
 		return nil, err
 	}
 	known := map[string]*mailauth.Signer{}
 	for _, d := range domains {
-		keys, err := s.o.ensureDKIM(ctx, d)
+		keys, err := s.o.EnsureDKIM(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +160,7 @@ func (s *signers) watch(ctx context.Context, ask func(ctx context.Context, name,
 	defer t.Stop()
 	for {
 		if err := s.turn(ctx, ask); err != nil && ctx.Err() == nil {
-			s.o.log.Warn("the signing keys could not be looked after", "error", err)
+			s.o.Log.Warn("the signing keys could not be looked after", "error", err)
 		}
 		select {
 		case <-t.C:
@@ -170,12 +171,12 @@ func (s *signers) watch(ctx context.Context, ask func(ctx context.Context, name,
 }
 
 func (s *signers) turn(ctx context.Context, ask func(ctx context.Context, name, kind string) ([]string, error)) error {
-	domains, err := s.o.people.Domains(ctx)
+	domains, err := s.o.People.Domains(ctx)
 	if err != nil {
 		return err
 	}
 	for _, d := range domains {
-		keys, err := s.o.ensureDKIM(ctx, d)
+		keys, err := s.o.EnsureDKIM(ctx, d)
 		if err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func (s *signers) turn(ctx context.Context, ask func(ctx context.Context, name, 
 		if err != nil {
 			return err
 		}
-		if _, err := s.o.changeDKIM(ctx, d, "changed", func(keys *mailauth.Keys) (bool, error) {
+		if _, err := s.o.ChangeDKIM(ctx, d, "changed", func(keys *mailauth.Keys) (bool, error) {
 			now := time.Now().UTC()
 			gone := keys.Expire(now.Add(-retireAfter))
 			return ready && keys.Activate(now) || len(gone) > 0, nil

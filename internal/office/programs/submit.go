@@ -1,10 +1,8 @@
-package main
+package programs
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"net/netip"
 	"strings"
 
@@ -13,18 +11,22 @@ import (
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/outbox"
-	"sijill/internal/people"
 	"sijill/internal/post"
 	"sijill/internal/smtpd"
 )
 
-// submission lets mail programs send.
-type submission struct{ o *office }
+// submission lets senders in.
+type submission struct{ o *office.Office }
+
+// Submission lets mail programs send, from the addresses of their account and of the
+// classes that their app password is for.
+func Submission(o *office.Office) smtpd.Submitter { return submission{o} }
 
 // Authenticate implements smtpd.Submitter.
 func (d submission) Authenticate(ctx context.Context, user, password string, from netip.Addr) (smtpd.Sender, error) {
-	s, err := d.o.access.Application(ctx, user, password, "submission", from)
+	s, err := d.o.Access.Application(ctx, user, password, "submission", from)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +35,7 @@ func (d submission) Authenticate(ctx context.Context, user, password string, fro
 
 // submitter is a mail program that is signed in to send.
 type submitter struct {
-	o *office
+	o *office.Office
 	s *access.Session
 }
 
@@ -41,7 +43,7 @@ type submitter struct {
 func (u *submitter) Account() int64 { return u.s.Account.ID }
 
 func (u *submitter) Class(from string) sijill.Class {
-	a, err := u.o.people.Sender(context.Background(), u.s.Account.ID, from)
+	a, err := u.o.People.Sender(context.Background(), u.s.Account.ID, from)
 	if err != nil {
 		return sijill.Office
 	}
@@ -50,18 +52,8 @@ func (u *submitter) Class(from string) sijill.Class {
 
 // MaySend wants one of the account's own addresses, of the credential's classes.
 func (u *submitter) MaySend(ctx context.Context, from string) error {
-	_, err := u.o.mayWrite(ctx, u.s, from)
+	_, err := u.o.MayWrite(ctx, u.s, from)
 	return err
-}
-
-// mayWrite gives the address that a session writes from; fs.ErrPermission when
-// it may not.
-func (o *office) mayWrite(ctx context.Context, s *access.Session, from string) (people.Address, error) {
-	a, err := o.people.Sender(ctx, s.Account.ID, from)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !s.Scope.Has(a.Class) {
-		return a, fmt.Errorf("this credential does not write from there: %w", fs.ErrPermission)
-	}
-	return a, err
 }
 
 func (u *submitter) Submit(ctx context.Context, m *smtpd.Submission) (smtpd.Receipt, error) {
@@ -69,7 +61,7 @@ func (u *submitter) Submit(ctx context.Context, m *smtpd.Submission) (smtpd.Rece
 	if err != nil {
 		return smtpd.Receipt{}, err
 	}
-	sent, err := u.o.post.Send(ctx, l)
+	sent, err := u.o.Post.Send(ctx, l)
 	if err != nil {
 		return smtpd.Receipt{}, refusal(err)
 	}
@@ -78,12 +70,12 @@ func (u *submitter) Submit(ctx context.Context, m *smtpd.Submission) (smtpd.Rece
 
 // letter makes of a submission what is sent, as the identity of its author.
 func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Letter, error) {
-	author, err := u.o.mayWrite(ctx, u.s, m.HeaderFrom)
+	author, err := u.o.MayWrite(ctx, u.s, m.HeaderFrom)
 	if err != nil {
 		return nil, err
 	}
 	if m.From != "" {
-		envelope, err := u.o.mayWrite(ctx, u.s, m.From)
+		envelope, err := u.o.MayWrite(ctx, u.s, m.From)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +83,7 @@ func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Lett
 			return nil, &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: "the envelope sender and From are of different identities: use one of them for both"}
 		}
 	}
-	s, err := u.o.sender(ctx, u.s.Account.ID, author.Class)
+	s, err := u.o.Sender(ctx, u.s.Account.ID, author.Class)
 	if err != nil {
 		return nil, err
 	}

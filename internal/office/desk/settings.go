@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"context"
@@ -18,43 +18,43 @@ import (
 )
 
 // SetPreferences implements web.Settings, as do the methods below.
-func (d *desk) SetPreferences(ctx context.Context, v *web.Viewer, language, digits string) error {
-	return pageError(errors.Join(d.o.people.SetLanguage(ctx, v.Account, language), d.o.people.SetDigits(ctx, v.Account, digits)))
+func (d *Desk) SetPreferences(ctx context.Context, v *web.Viewer, language, digits string) error {
+	return pageError(errors.Join(d.o.People.SetLanguage(ctx, v.Account, language), d.o.People.SetDigits(ctx, v.Account, digits)))
 }
 
 func passkey(k access.Passkey) web.Passkey {
 	return web.Passkey{ID: strconv.FormatInt(k.ID, 10), Name: k.Name, Opens: k.Deep, Everyday: k.Everyday, Created: k.Created, Used: k.Used}
 }
 
-func (d *desk) Credentials(ctx context.Context, v *web.Viewer) (c web.Credentials, err error) {
-	keys, err := d.o.access.Passkeys(ctx, v.Account)
+func (d *Desk) Credentials(ctx context.Context, v *web.Viewer) (c web.Credentials, err error) {
+	keys, err := d.o.Access.Passkeys(ctx, v.Account)
 	if err != nil {
 		return c, err
 	}
 	for _, k := range keys {
 		c.Passkeys = append(c.Passkeys, passkey(k))
 	}
-	if c.TOTP, err = d.o.people.HasTOTP(ctx, v.Account); err != nil {
+	if c.TOTP, err = d.o.People.HasTOTP(ctx, v.Account); err != nil {
 		return c, err
 	}
-	_, c.Recovery, err = d.o.people.RecoveryCredential(ctx, v.Account)
+	_, c.Recovery, err = d.o.People.RecoveryCredential(ctx, v.Account)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
 	return c, err
 }
 
-func (d *desk) ChangePassword(ctx context.Context, v *web.Viewer, old, fresh string) (string, error) {
-	code, err := d.o.access.ChangePassword(ctx, visitOf(v).session, old, fresh, d.by(ctx, v))
+func (d *Desk) ChangePassword(ctx context.Context, v *web.Viewer, old, fresh string) (string, error) {
+	code, err := d.o.Access.ChangePassword(ctx, visitOf(v).Session, old, fresh, d.by(ctx, v))
 	return code, provenError(err)
 }
 
-func (d *desk) BeginRegister(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
-	return ceremony(d.o.access.BeginRegister(ctx, visitOf(v).session))
+func (d *Desk) BeginRegister(ctx context.Context, v *web.Viewer) (web.Ceremony, error) {
+	return ceremony(d.o.Access.BeginRegister(ctx, visitOf(v).Session))
 }
 
-func (d *desk) FinishRegister(ctx context.Context, v *web.Viewer, id, name string, answer []byte) (web.Passkey, *web.Ceremony, error) {
-	k, next, err := d.o.access.FinishRegister(ctx, visitOf(v).session, id, answer, name, d.by(ctx, v))
+func (d *Desk) FinishRegister(ctx context.Context, v *web.Viewer, id, name string, answer []byte) (web.Passkey, *web.Ceremony, error) {
+	k, next, err := d.o.Access.FinishRegister(ctx, visitOf(v).Session, id, answer, name, d.by(ctx, v))
 	if err != nil || next == nil {
 		return passkey(k), nil, provenError(err)
 	}
@@ -62,8 +62,8 @@ func (d *desk) FinishRegister(ctx context.Context, v *web.Viewer, id, name strin
 	return passkey(k), &c, err
 }
 
-func (d *desk) FinishOpening(ctx context.Context, v *web.Viewer, id string, answer []byte) (web.Passkey, error) {
-	k, err := d.o.access.FinishOpening(ctx, visitOf(v).session, id, answer, d.by(ctx, v))
+func (d *Desk) FinishOpening(ctx context.Context, v *web.Viewer, id string, answer []byte) (web.Passkey, error) {
+	k, err := d.o.Access.FinishOpening(ctx, visitOf(v).Session, id, answer, d.by(ctx, v))
 	return passkey(k), provenError(err)
 }
 
@@ -76,37 +76,37 @@ func number(id string) (int64, error) {
 	return n, nil
 }
 
-func (d *desk) RenamePasskey(ctx context.Context, v *web.Viewer, id, name string) error {
+func (d *Desk) RenamePasskey(ctx context.Context, v *web.Viewer, id, name string) error {
 	n, err := number(id)
 	if err != nil {
 		return err
 	}
-	return provenError(d.o.access.RenamePasskey(ctx, visitOf(v).session, n, name))
+	return provenError(d.o.Access.RenamePasskey(ctx, visitOf(v).Session, n, name))
 }
 
-func (d *desk) RemovePasskey(ctx context.Context, v *web.Viewer, id string) error {
+func (d *Desk) RemovePasskey(ctx context.Context, v *web.Viewer, id string) error {
 	n, err := number(id)
 	if err != nil {
 		return err
 	}
-	return provenError(d.o.access.RemovePasskey(ctx, visitOf(v).session, n, d.by(ctx, v)))
+	return provenError(d.o.Access.RemovePasskey(ctx, visitOf(v).Session, n, d.by(ctx, v)))
 }
 
-func (d *desk) BeginTOTP(ctx context.Context, v *web.Viewer) (web.TOTP, error) {
-	t, err := d.o.access.BeginTOTP(ctx, visitOf(v).session)
+func (d *Desk) BeginTOTP(ctx context.Context, v *web.Viewer) (web.TOTP, error) {
+	t, err := d.o.Access.BeginTOTP(ctx, visitOf(v).Session)
 	return web.TOTP{Secret: t.Secret, URI: t.URI}, provenError(err)
 }
 
-func (d *desk) ConfirmTOTP(ctx context.Context, v *web.Viewer, code string) error {
-	return provenError(d.o.access.ConfirmTOTP(ctx, visitOf(v).session, code, d.by(ctx, v)))
+func (d *Desk) ConfirmTOTP(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.Access.ConfirmTOTP(ctx, visitOf(v).Session, code, d.by(ctx, v)))
 }
 
-func (d *desk) RemoveTOTP(ctx context.Context, v *web.Viewer, code string) error {
-	return provenError(d.o.access.RemoveTOTP(ctx, visitOf(v).session, code, d.by(ctx, v)))
+func (d *Desk) RemoveTOTP(ctx context.Context, v *web.Viewer, code string) error {
+	return provenError(d.o.Access.RemoveTOTP(ctx, visitOf(v).Session, code, d.by(ctx, v)))
 }
 
-func (d *desk) NewRecovery(ctx context.Context, v *web.Viewer) (string, error) {
-	code, err := d.o.access.NewRecovery(ctx, visitOf(v).session, d.by(ctx, v))
+func (d *Desk) NewRecovery(ctx context.Context, v *web.Viewer) (string, error) {
+	code, err := d.o.Access.NewRecovery(ctx, visitOf(v).Session, d.by(ctx, v))
 	return code, provenError(err)
 }
 
@@ -115,15 +115,15 @@ func appPassword(a people.AppPassword) web.AppPassword {
 		Created: a.Created, Used: a.Used, UsedFrom: a.Network}
 }
 
-func (d *desk) AppPasswords(ctx context.Context, v *web.Viewer) (out []web.AppPassword, err error) {
-	list, err := d.o.access.AppPasswords(ctx, v.Account)
+func (d *Desk) AppPasswords(ctx context.Context, v *web.Viewer) (out []web.AppPassword, err error) {
+	list, err := d.o.Access.AppPasswords(ctx, v.Account)
 	for _, a := range list {
 		out = append(out, appPassword(a))
 	}
 	return out, err
 }
 
-func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string, office, personal bool) (web.NewAppPassword, error) {
+func (d *Desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string, office, personal bool) (web.NewAppPassword, error) {
 	var scope people.Scope
 	if office {
 		scope |= people.ScopeOffice
@@ -131,15 +131,15 @@ func (d *desk) MakeAppPassword(ctx context.Context, v *web.Viewer, label string,
 	if personal {
 		scope |= people.ScopePersonal
 	}
-	made, err := d.o.access.MakeAppPassword(ctx, visitOf(v).session, label, scope, d.by(ctx, v))
+	made, err := d.o.Access.MakeAppPassword(ctx, visitOf(v).Session, label, scope, d.by(ctx, v))
 	if err != nil {
 		return web.NewAppPassword{}, provenError(err)
 	}
-	h := d.o.host()
+	h := d.o.Host()
 	out := web.NewAppPassword{AppPassword: appPassword(made.AppPassword), Password: made.Password, Name: v.Address,
 		IMAP: reached(h, h.IMAPS, h.IMAP), Submission: reached(h, h.Submissions, h.Submission)}
 	if scope == people.ScopeBoth {
-		a, err := d.o.people.Get(ctx, v.Account)
+		a, err := d.o.People.Get(ctx, v.Account)
 		if err != nil {
 			return out, err
 		}
@@ -164,50 +164,50 @@ func reached(h setup.Host, tls, starttls int) web.Server {
 	return web.Server{Host: h.Name, Port: starttls, TLS: "STARTTLS"}
 }
 
-func (d *desk) RevokeAppPassword(ctx context.Context, v *web.Viewer, id string) error {
+func (d *Desk) RevokeAppPassword(ctx context.Context, v *web.Viewer, id string) error {
 	n, err := number(id)
 	if err != nil {
 		return err
 	}
-	return pageError(d.o.access.RevokeAppPassword(ctx, d.by(ctx, v), v.Account, n))
+	return pageError(d.o.Access.RevokeAppPassword(ctx, d.by(ctx, v), v.Account, n))
 }
 
-func (d *desk) Sessions(ctx context.Context, v *web.Viewer) (out []web.SessionInfo, err error) {
-	list, err := d.o.access.Sessions(ctx, v.Account)
+func (d *Desk) Sessions(ctx context.Context, v *web.Viewer) (out []web.SessionInfo, err error) {
+	list, err := d.o.Access.Sessions(ctx, v.Account)
 	for _, s := range list {
 		out = append(out, web.SessionInfo{ID: strconv.FormatInt(s.ID, 10), Agent: s.Agent, From: s.Network, Started: s.Created, Used: s.Used,
-			Current: s.ID == visitOf(v).session.ID})
+			Current: s.ID == visitOf(v).Session.ID})
 	}
 	return out, err
 }
 
-func (d *desk) EndSession(ctx context.Context, v *web.Viewer, id string) error {
+func (d *Desk) EndSession(ctx context.Context, v *web.Viewer, id string) error {
 	n, err := number(id)
 	if err != nil {
 		return err
 	}
-	return d.o.access.EndSession(ctx, v.Account, n)
+	return d.o.Access.EndSession(ctx, v.Account, n)
 }
 
 // rule reads the rule of one of the viewer's identities.
-func (d *desk) rule(ctx context.Context, v *web.Viewer, class sijill.Class) (post.Rule, error) {
-	if !visitOf(v).scope.Has(class) {
+func (d *Desk) rule(ctx context.Context, v *web.Viewer, class sijill.Class) (post.Rule, error) {
+	if !visitOf(v).Scope.Has(class) {
 		return post.Rule{}, fs.ErrNotExist
 	}
-	return d.o.post.Rule(ctx, v.Account, class)
+	return d.o.Post.Rule(ctx, v.Account, class)
 }
 
-func (d *desk) setRule(ctx context.Context, v *web.Viewer, class sijill.Class, change func(*post.Rule)) error {
+func (d *Desk) setRule(ctx context.Context, v *web.Viewer, class sijill.Class, change func(*post.Rule)) error {
 	r, err := d.rule(ctx, v, class)
 	if err != nil {
 		return err
 	}
 	change(&r)
-	s, err := d.o.sender(ctx, v.Account, class)
+	s, err := d.o.Sender(ctx, v.Account, class)
 	if err != nil {
 		return err
 	}
-	err = d.o.post.SetRule(ctx, s, r)
+	err = d.o.Post.SetRule(ctx, s, r)
 	switch {
 	case errors.Is(err, post.ErrForward):
 		return fmt.Errorf("%w: %w", web.ErrForbidden, err)
@@ -217,7 +217,7 @@ func (d *desk) setRule(ctx context.Context, v *web.Viewer, class sijill.Class, c
 	return err
 }
 
-func (d *desk) Vacation(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Vacation, error) {
+func (d *Desk) Vacation(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Vacation, error) {
 	r, err := d.rule(ctx, v, class)
 	a := r.Vacation
 	until := a.Until
@@ -227,7 +227,7 @@ func (d *desk) Vacation(ctx context.Context, v *web.Viewer, class sijill.Class) 
 	return web.Vacation{Class: class, On: a.On, Subject: a.Subject, Text: a.Text, From: a.From, Until: until}, err
 }
 
-func (d *desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) error {
+func (d *Desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) error {
 	return d.setRule(ctx, v, a.Class, func(r *post.Rule) {
 		r.Vacation = post.Vacation{On: a.On, Subject: a.Subject, Text: a.Text, From: a.From, Until: a.Until}
 		if !a.Until.IsZero() {
@@ -236,29 +236,29 @@ func (d *desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) e
 	})
 }
 
-func (d *desk) Forwarding(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Forwarding, error) {
+func (d *Desk) Forwarding(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Forwarding, error) {
 	r, err := d.rule(ctx, v, class)
-	return web.Forwarding{Class: class, To: r.Forward, May: class == sijill.Personal || d.o.config.Wall.Forward}, err
+	return web.Forwarding{Class: class, To: r.Forward, May: class == sijill.Personal || d.o.Config.Wall.Forward}, err
 }
 
-func (d *desk) SetForwarding(ctx context.Context, v *web.Viewer, f web.Forwarding) error {
+func (d *Desk) SetForwarding(ctx context.Context, v *web.Viewer, f web.Forwarding) error {
 	return d.setRule(ctx, v, f.Class, func(r *post.Rule) { r.Forward = strings.TrimSpace(f.To) })
 }
 
 // administrator checks that a viewer runs the server.
-func (d *desk) administrator(v *web.Viewer) error {
-	if !v.Admin || !visitOf(v).session.Account.Role.Has(people.RoleAdministrator) {
+func (d *Desk) administrator(v *web.Viewer) error {
+	if !v.Admin || !visitOf(v).Session.Account.Role.Has(people.RoleAdministrator) {
 		return web.ErrForbidden
 	}
 	return nil
 }
 
 // Accounts implements web.Admin, as do the methods below.
-func (d *desk) Accounts(ctx context.Context, v *web.Viewer) ([]web.Account, error) {
+func (d *Desk) Accounts(ctx context.Context, v *web.Viewer) ([]web.Account, error) {
 	if err := d.administrator(v); err != nil {
 		return nil, err
 	}
-	list, err := d.o.people.List(ctx)
+	list, err := d.o.People.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -269,14 +269,14 @@ func (d *desk) Accounts(ctx context.Context, v *web.Viewer) ([]web.Account, erro
 		}
 		w := web.Account{ID: a.ID, Name: a.Name, SignIn: a.SignIn, Suspended: a.State == people.Suspended, Created: a.Created,
 			Roles: web.Roles{Owner: a.Role.Has(people.RoleOwner), Administrator: a.Role.Has(people.RoleAdministrator), Records: a.Role.Has(people.RoleRecordsOfficer)}}
-		addresses, err := d.o.people.Addresses(ctx, a.ID)
+		addresses, err := d.o.People.Addresses(ctx, a.ID)
 		if err != nil {
 			return nil, err
 		}
 		for _, x := range addresses {
 			w.Addresses = append(w.Addresses, web.Identity{Address: x.Address, Class: x.Class})
 		}
-		sessions, err := d.o.people.Sessions(ctx, a.ID)
+		sessions, err := d.o.People.Sessions(ctx, a.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -299,61 +299,61 @@ func roleOf(r web.Roles) (role people.Role) {
 	return role
 }
 
-func (d *desk) MakeAccount(ctx context.Context, v *web.Viewer, n web.NewAccount) (web.Made, error) {
+func (d *Desk) MakeAccount(ctx context.Context, v *web.Viewer, n web.NewAccount) (web.Made, error) {
 	if err := d.administrator(v); err != nil {
 		return web.Made{}, err
 	}
 	first := n.Addresses[0]
-	made, err := d.o.access.NewAccount(ctx, d.by(ctx, v), people.Account{Name: n.Name, SignIn: n.SignIn, Address: first.Address, Class: first.Class, Role: roleOf(n.Roles)}, "")
+	made, err := d.o.Access.NewAccount(ctx, d.by(ctx, v), people.Account{Name: n.Name, SignIn: n.SignIn, Address: first.Address, Class: first.Class, Role: roleOf(n.Roles)}, "")
 	if err != nil {
 		return web.Made{}, pageError(err)
 	}
 	out := web.Made{Account: made.ID, Password: made.Password, Recovery: made.Recovery}
 	for _, a := range n.Addresses[1:] {
-		if err := d.o.access.AddAddress(ctx, d.by(ctx, v), made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
+		if err := d.o.Access.AddAddress(ctx, d.by(ctx, v), made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
 			return out, pageError(err)
 		}
 	}
 	return out, nil
 }
 
-func (d *desk) Suspend(ctx context.Context, v *web.Viewer, account int64, suspended bool) error {
+func (d *Desk) Suspend(ctx context.Context, v *web.Viewer, account int64, suspended bool) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
 	if suspended {
-		return pageError(d.o.access.Suspend(ctx, d.by(ctx, v), account))
+		return pageError(d.o.Access.Suspend(ctx, d.by(ctx, v), account))
 	}
-	return pageError(d.o.access.Restore(ctx, d.by(ctx, v), account))
+	return pageError(d.o.Access.Restore(ctx, d.by(ctx, v), account))
 }
 
-func (d *desk) ResetPassword(ctx context.Context, v *web.Viewer, account int64) (string, error) {
+func (d *Desk) ResetPassword(ctx context.Context, v *web.Viewer, account int64) (string, error) {
 	if err := d.administrator(v); err != nil {
 		return "", err
 	}
-	return d.o.access.ResetPassword(ctx, d.by(ctx, v), account, "")
+	return d.o.Access.ResetPassword(ctx, d.by(ctx, v), account, "")
 }
 
-func (d *desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web.Roles) error {
+func (d *Desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web.Roles) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	s := visitOf(v).session
-	return pageError(d.o.setRoles(ctx, s.Ring(), d.by(ctx, v), s.Account.Pseudonym, account, roleOf(r)))
+	s := visitOf(v).Session
+	return pageError(d.o.SetRoles(ctx, s.Ring(), d.by(ctx, v), s.Account.Pseudonym, account, roleOf(r)))
 }
 
-func (d *desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, address string, class sijill.Class) error {
+func (d *Desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, address string, class sijill.Class) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.access.AddAddress(ctx, d.by(ctx, v), account, people.Address{Address: address, Class: class}))
+	return pageError(d.o.Access.AddAddress(ctx, d.by(ctx, v), account, people.Address{Address: address, Class: class}))
 }
 
-func (d *desk) RemoveAddress(ctx context.Context, v *web.Viewer, account int64, address string) error {
+func (d *Desk) RemoveAddress(ctx context.Context, v *web.Viewer, account int64, address string) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.access.RemoveAddress(ctx, d.by(ctx, v), account, address))
+	return pageError(d.o.Access.RemoveAddress(ctx, d.by(ctx, v), account, address))
 }
 
 // dnsStates says the states of records in the words of the pages.
@@ -362,22 +362,22 @@ var dnsStates = map[setup.State]string{setup.StateRight: web.DNSGood, setup.Stat
 // askDNS is how long the page of domains waits for DNS.
 const askDNS = 8 * time.Second
 
-func (d *desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error) {
+func (d *Desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error) {
 	if err := d.administrator(v); err != nil {
 		return nil, err
 	}
-	names, err := d.o.people.Domains(ctx)
+	names, err := d.o.People.Domains(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []web.Domain
 	for _, name := range names {
-		records, err := d.o.dnsRecords(ctx, name)
+		records, err := d.o.DNSRecords(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		w := web.Domain{Name: name, Checked: time.Now()}
-		if w.CatchAll, err = d.o.people.CatchAll(ctx, name); err != nil {
+		if w.CatchAll, err = d.o.People.CatchAll(ctx, name); err != nil {
 			return nil, err
 		}
 		for _, c := range d.asked(ctx, records) {
@@ -393,26 +393,26 @@ func (d *desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error)
 var optional = map[setup.Purpose]bool{setup.PurposeServices: true, setup.PurposeAutoconfig: true, setup.PurposeAutodiscover: true, setup.PurposeTLSReport: true, setup.PurposeSTS: true}
 
 // asked checks records with DNS, for as long as a page may take.
-func (d *desk) asked(ctx context.Context, records []setup.Record) []setup.Checked {
+func (d *Desk) asked(ctx context.Context, records []setup.Record) []setup.Checked {
 	ctx, cancel := context.WithTimeout(ctx, askDNS)
 	defer cancel()
-	list, _ := setup.Check(ctx, records, lookup(d.o.resolver)) // What was not answered in time is unknown.
+	list, _ := setup.Check(ctx, records, d.o.Lookup()) // What was not answered in time is unknown.
 	return list
 }
 
-func (d *desk) AddDomain(ctx context.Context, v *web.Viewer, name string) error {
+func (d *Desk) AddDomain(ctx context.Context, v *web.Viewer, name string) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.access.AddDomain(ctx, d.by(ctx, v), name))
+	return pageError(d.o.Access.AddDomain(ctx, d.by(ctx, v), name))
 }
 
 // SetCatchAll is "sijill user address catch-all".
-func (d *desk) SetCatchAll(ctx context.Context, v *web.Viewer, domain, address string) error {
+func (d *Desk) SetCatchAll(ctx context.Context, v *web.Viewer, domain, address string) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	err := d.o.people.SetCatchAll(ctx, d.by(ctx, v), domain, address)
+	err := d.o.People.SetCatchAll(ctx, d.by(ctx, v), domain, address)
 	switch {
 	case errors.Is(err, people.ErrForeign):
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)

@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"sijill"
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
+	"sijill/internal/office"
 	"sijill/internal/outbox"
 	"sijill/internal/people"
 	"sijill/internal/post"
@@ -24,15 +25,15 @@ import (
 )
 
 // Identities implements web.Post, as do the methods below.
-func (d *desk) Identities(ctx context.Context, v *web.Viewer) ([]web.Identity, error) {
-	list, err := d.o.people.Addresses(ctx, v.Account)
+func (d *Desk) Identities(ctx context.Context, v *web.Viewer) ([]web.Identity, error) {
+	list, err := d.o.People.Addresses(ctx, v.Account)
 	if err != nil {
 		return nil, err
 	}
 	var out []web.Identity
 	for _, class := range []sijill.Class{sijill.Office, sijill.Personal} {
 		for _, a := range list {
-			if a.Class != class || !visitOf(v).scope.Has(class) || a.Alias && !a.Sends {
+			if a.Class != class || !visitOf(v).Scope.Has(class) || a.Alias && !a.Sends {
 				continue
 			}
 			name := a.Name
@@ -47,18 +48,18 @@ func (d *desk) Identities(ctx context.Context, v *web.Viewer) ([]web.Identity, e
 
 // Suggest looks at contacts of the office first, then at where mail from and to
 // these people lies.
-func (d *desk) Suggest(ctx context.Context, v *web.Viewer, to []message.Address) (sijill.Class, error) {
+func (d *Desk) Suggest(ctx context.Context, v *web.Viewer, to []message.Address) (sijill.Class, error) {
 	visit := visitOf(v)
 	var office, personal bool
 	for _, a := range to[:min(len(to), 10)] {
-		if d.o.wall.Contact(a.Addr) || d.o.local(a.Addr) {
+		if d.o.Wall.Contact(a.Addr) || d.o.Local(a.Addr) {
 			return sijill.Office, nil
 		}
 		q := "from:" + search.Quote(a.Addr) + " OR to:" + search.Quote(a.Addr)
 		if search.Quote(a.Addr) == "" {
 			continue
 		}
-		r, err := visit.query(ctx, q, search.Options{Limit: 20})
+		r, err := visit.Query(ctx, q, search.Options{Limit: 20})
 		if err != nil {
 			return "", err
 		}
@@ -83,9 +84,9 @@ const (
 	completeOffered = 10
 )
 
-func (d *desk) Complete(ctx context.Context, v *web.Viewer, prefix string) ([]message.Address, error) {
+func (d *Desk) Complete(ctx context.Context, v *web.Viewer, prefix string) ([]message.Address, error) {
 	visit := visitOf(v)
-	folders, err := visit.folders(ctx)
+	folders, err := visit.Folders(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +136,8 @@ func (c *completion) matches(a message.Address) bool {
 		slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, c.prefix) })
 }
 
-func (c *completion) sent(ctx context.Context, v *visit, folder int64) error {
-	rows, err := v.view().List(ctx, folder, 0, completeSent)
+func (c *completion) sent(ctx context.Context, v *office.Visit, folder int64) error {
+	rows, err := v.View().List(ctx, folder, 0, completeSent)
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (c *completion) sent(ctx context.Context, v *visit, folder int64) error {
 	for _, r := range rows {
 		entries = append(entries, r.Entry)
 	}
-	list, err := v.view().Summaries(ctx, entries)
+	list, err := v.View().Summaries(ctx, entries)
 	for _, s := range list {
 		for _, field := range []string{s.To, s.Cc} {
 			for _, a := range message.ParseAddresses(field) {
@@ -155,8 +156,8 @@ func (c *completion) sent(ctx context.Context, v *visit, folder int64) error {
 	return err
 }
 
-func (c *completion) received(ctx context.Context, v *visit, folder int64) error {
-	rows, err := v.view().List(ctx, folder, 0, completeInbox)
+func (c *completion) received(ctx context.Context, v *office.Visit, folder int64) error {
+	rows, err := v.View().List(ctx, folder, 0, completeInbox)
 	for _, r := range rows {
 		c.add(r.From, 1)
 	}
@@ -184,9 +185,9 @@ const (
 )
 
 // compose writes a letter. A draft also keeps what it answers.
-func (d *desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft bool) ([]byte, error) {
+func (d *Desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft bool) ([]byte, error) {
 	m := &message.Draft{From: l.From, To: l.To, Cc: l.Cc, Bcc: l.Bcc, Subject: l.Subject, Text: l.Text, Flowed: !draft,
-		Date: time.Now(), Hostname: d.o.config.ServerName()}
+		Date: time.Now(), Hostname: d.o.Config.ServerName()}
 	for _, f := range l.Files {
 		m.Files = append(m.Files, message.File{Name: f.Name, Type: f.Type, Data: f.Data})
 	}
@@ -207,7 +208,7 @@ func (d *desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft 
 
 // refer makes a letter an answer to a message. What can't be opened any more is
 // no reason not to send it.
-func (d *desk) refer(ctx context.Context, v *web.Viewer, l *web.Letter, m *message.Draft) error {
+func (d *Desk) refer(ctx context.Context, v *web.Viewer, l *web.Letter, m *message.Draft) error {
 	raw, e, err := d.Original(ctx, v, l.Answers)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, web.ErrClosed) {
 		return nil
@@ -224,15 +225,15 @@ func (d *desk) refer(ctx context.Context, v *web.Viewer, l *web.Letter, m *messa
 }
 
 // letter is what post sends.
-func (d *desk) letter(ctx context.Context, v *web.Viewer, l *web.Letter) (*post.Letter, error) {
-	a, err := d.o.mayWrite(ctx, visitOf(v).session, l.From.Addr)
+func (d *Desk) letter(ctx context.Context, v *web.Viewer, l *web.Letter) (*post.Letter, error) {
+	a, err := d.o.MayWrite(ctx, visitOf(v).Session, l.From.Addr)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: %w", web.ErrForbidden, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s, err := d.o.sender(ctx, v.Account, a.Class)
+	s, err := d.o.Sender(ctx, v.Account, a.Class)
 	if err != nil {
 		return nil, err
 	}
@@ -253,16 +254,16 @@ func (d *desk) letter(ctx context.Context, v *web.Viewer, l *web.Letter) (*post.
 	return out, nil
 }
 
-func (d *desk) Check(ctx context.Context, v *web.Viewer, l *web.Letter) (web.Crossing, error) {
+func (d *Desk) Check(ctx context.Context, v *web.Viewer, l *web.Letter) (web.Crossing, error) {
 	p, err := d.letter(ctx, v, l)
 	if err != nil {
 		return web.Crossing{}, err
 	}
-	c, err := d.o.post.Check(ctx, p)
+	c, err := d.o.Post.Check(ctx, p)
 	out := web.Crossing{Answers: c == wall.Answers}
 	if c != wall.None {
 		for _, to := range slices.Concat(l.To, l.Cc, l.Bcc) {
-			if d.o.wall.Contact(to.Addr) {
+			if d.o.Wall.Contact(to.Addr) {
 				out.Contacts = append(out.Contacts, to)
 			}
 		}
@@ -270,7 +271,7 @@ func (d *desk) Check(ctx context.Context, v *web.Viewer, l *web.Letter) (web.Cro
 	return out, err
 }
 
-func (d *desk) Send(ctx context.Context, v *web.Viewer, l *web.Letter, undo time.Duration) (web.Sent, error) {
+func (d *Desk) Send(ctx context.Context, v *web.Viewer, l *web.Letter, undo time.Duration) (web.Sent, error) {
 	p, err := d.letter(ctx, v, l)
 	if err != nil {
 		return web.Sent{}, err
@@ -279,7 +280,7 @@ func (d *desk) Send(ctx context.Context, v *web.Viewer, l *web.Letter, undo time
 		return web.Sent{}, web.ErrUnsuited
 	}
 	p.Delay = undo
-	sent, err := d.o.post.Send(ctx, p)
+	sent, err := d.o.Post.Send(ctx, p)
 	var crosses *post.Crosses
 	switch {
 	case errors.As(err, &crosses):
@@ -290,19 +291,19 @@ func (d *desk) Send(ctx context.Context, v *web.Viewer, l *web.Letter, undo time
 		return web.Sent{}, err
 	}
 	if err := d.sentOne(ctx, v, l); err != nil {
-		d.o.log.Error("a letter was sent; what goes with it was not done", "error", err)
+		d.o.Log.Error("a letter was sent; what goes with it was not done", "error", err)
 	}
 	return web.Sent{ID: strconv.FormatInt(sent.Entry, 10), Until: sent.Leaves, Entry: sent.Entry}, nil
 }
 
 // sentOne drops the draft of a letter that was sent, and marks what it answers.
-func (d *desk) sentOne(ctx context.Context, v *web.Viewer, l *web.Letter) error {
+func (d *Desk) sentOne(ctx context.Context, v *web.Viewer, l *web.Letter) error {
 	var errs []error
 	if l.Draft >= 0 {
 		errs = append(errs, d.DropDraft(ctx, v, l.Draft))
 	}
 	if l.Answers >= 0 && (l.How == web.HowReply || l.How == web.HowAll) {
-		r, err := visitOf(v).view().Get(ctx, l.Answers)
+		r, err := visitOf(v).View().Get(ctx, l.Answers)
 		if err == nil {
 			err = d.Mark(ctx, v, r.Folder, []int64{r.UID}, web.MarkAnswered, true)
 		}
@@ -313,7 +314,7 @@ func (d *desk) sentOne(ctx context.Context, v *web.Viewer, l *web.Letter) error 
 	return errors.Join(errs...)
 }
 
-func (d *desk) Written(ctx context.Context, v *web.Viewer, id string) (*web.Letter, error) {
+func (d *Desk) Written(ctx context.Context, v *web.Viewer, id string) (*web.Letter, error) {
 	entry, err := number(id)
 	if err != nil {
 		return nil, err
@@ -323,12 +324,12 @@ func (d *desk) Written(ctx context.Context, v *web.Viewer, id string) (*web.Lett
 
 // Undo withdraws a letter and takes it out of Sent. That it was written and
 // withdrawn stays on record.
-func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) error {
+func (d *Desk) Undo(ctx context.Context, v *web.Viewer, id string) error {
 	entry, err := number(id)
 	if err != nil {
 		return err
 	}
-	err = d.o.outbox.Withdraw(ctx, entry, v.Account)
+	err = d.o.Outbox.Withdraw(ctx, entry, v.Account)
 	if errors.Is(err, outbox.ErrTooLate) || errors.Is(err, outbox.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", web.ErrLate, err)
 	}
@@ -343,42 +344,42 @@ func (d *desk) Undo(ctx context.Context, v *web.Viewer, id string) error {
 
 // takeOut takes a letter out of Sent, once it is there: whoever is quick is back
 // before it.
-func (d *desk) takeOut(ctx context.Context, v *web.Viewer, entry int64) error {
-	p, err := d.o.mailbox.Placed(ctx, v.Account, entry)
+func (d *Desk) takeOut(ctx context.Context, v *web.Viewer, entry int64) error {
+	p, err := d.o.Mailbox.Placed(ctx, v.Account, entry)
 	if err != nil {
 		return err
 	}
-	f, err := visitOf(v).folder(ctx, p.Folder)
+	f, err := visitOf(v).Folder(ctx, p.Folder)
 	if err != nil {
 		return err
 	}
 	if f.Class != sijill.Personal {
-		return d.o.mailbox.Expunge(ctx, v.Account, f.ID, []int64{p.UID})
+		return d.o.Mailbox.Expunge(ctx, v.Account, f.ID, []int64{p.UID})
 	}
-	roles, err := d.o.roles.of(ctx, v.Account, f.Class)
+	roles, err := d.o.RoleFolders(ctx, v.Account, f.Class)
 	if err != nil {
 		return err
 	}
 	// Expunged, it would be destroyed.
-	_, err = d.o.mailbox.Move(ctx, v.Account, f.ID, []int64{p.UID}, roles[mailbox.RoleTrash])
+	_, err = d.o.Mailbox.Move(ctx, v.Account, f.ID, []int64{p.UID}, roles[mailbox.RoleTrash])
 	return err
 }
 
-func (d *desk) SaveDraft(ctx context.Context, v *web.Viewer, replaces int64, l *web.Letter) (int64, error) {
+func (d *Desk) SaveDraft(ctx context.Context, v *web.Viewer, replaces int64, l *web.Letter) (int64, error) {
 	visit := visitOf(v)
-	if !visit.scope.Has(l.Class) {
+	if !visit.Scope.Has(l.Class) {
 		return 0, web.ErrForbidden
 	}
 	raw, err := d.compose(ctx, v, l, true)
 	if err != nil {
 		return 0, err
 	}
-	roles, err := d.o.roles.of(ctx, v.Account, l.Class)
+	roles, err := d.o.RoleFolders(ctx, v.Account, l.Class)
 	if err != nil {
 		return 0, err
 	}
 	f := mailbox.Folder{ID: roles[mailbox.RoleDrafts], Class: l.Class}
-	entry, err := visit.put(ctx, f, raw, mailbox.Arrival{Folder: f.ID, Flags: mailbox.FlagDraft | mailbox.FlagSeen}, "web")
+	entry, err := visit.Put(ctx, f, raw, mailbox.Arrival{Folder: f.ID, Flags: mailbox.FlagDraft | mailbox.FlagSeen}, "web")
 	if err != nil {
 		return 0, err
 	}
@@ -389,7 +390,7 @@ func (d *desk) SaveDraft(ctx context.Context, v *web.Viewer, replaces int64, l *
 }
 
 // Draft reads a draft back.
-func (d *desk) Draft(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
+func (d *Desk) Draft(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
 	l, err := d.read(ctx, v, entry)
 	if err == nil {
 		l.Draft = entry
@@ -398,7 +399,7 @@ func (d *desk) Draft(ctx context.Context, v *web.Viewer, entry int64) (*web.Lett
 }
 
 // read makes a letter of a message that was composed here.
-func (d *desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
+func (d *Desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
 	raw, _, err := d.Original(ctx, v, entry)
 	if err != nil {
 		return nil, err
@@ -407,7 +408,7 @@ func (d *desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Lette
 	l := &web.Letter{To: m.To(), Cc: m.Cc(), Bcc: m.Bcc(), Subject: m.Subject(), Text: strings.ReplaceAll(m.Text(), "\r\n", "\n"), Answers: -1, Draft: -1}
 	if from := m.From(); len(from) > 0 {
 		l.From = from[0]
-		a, err := d.o.people.Sender(ctx, v.Account, from[0].Addr)
+		a, err := d.o.People.Sender(ctx, v.Account, from[0].Addr)
 		if err != nil {
 			return nil, err
 		}
@@ -422,45 +423,45 @@ func (d *desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Lette
 	return l, nil
 }
 
-func (d *desk) DropDraft(ctx context.Context, v *web.Viewer, entry int64) error {
-	p, err := d.o.mailbox.Placed(ctx, v.Account, entry)
+func (d *Desk) DropDraft(ctx context.Context, v *web.Viewer, entry int64) error {
+	p, err := d.o.Mailbox.Placed(ctx, v.Account, entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f, err := visitOf(v).folder(ctx, p.Folder)
+	f, err := visitOf(v).Folder(ctx, p.Folder)
 	if errors.Is(err, fs.ErrNotExist) || f.Role != mailbox.RoleDrafts {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return d.o.mailbox.Expunge(ctx, v.Account, p.Folder, []int64{p.UID})
+	return d.o.Mailbox.Expunge(ctx, v.Account, p.Folder, []int64{p.UID})
 }
 
-func (d *desk) FileCopy(ctx context.Context, v *web.Viewer, entry int64) (int64, error) {
-	it, err := visitOf(v).item(ctx, entry)
+func (d *Desk) FileCopy(ctx context.Context, v *web.Viewer, entry int64) (int64, error) {
+	it, err := visitOf(v).Item(ctx, entry)
 	if err != nil {
 		return 0, err
 	}
-	s, err := d.o.sender(ctx, v.Account, sijill.Personal)
+	s, err := d.o.Sender(ctx, v.Account, sijill.Personal)
 	if err != nil {
 		return 0, err
 	}
-	n, err := d.o.post.File(ctx, s, it)
+	n, err := d.o.Post.File(ctx, s, it)
 	if errors.Is(err, post.ErrNotPersonal) {
 		err = fmt.Errorf("%w: %w", web.ErrUnsuited, err)
 	}
 	return n, pageError(err)
 }
 
-func (d *desk) Reminders(ctx context.Context, v *web.Viewer) ([]web.Reminder, error) {
-	if !visitOf(v).scope.Has(sijill.Personal) {
+func (d *Desk) Reminders(ctx context.Context, v *web.Viewer) ([]web.Reminder, error) {
+	if !visitOf(v).Scope.Has(sijill.Personal) {
 		return nil, nil
 	}
-	list, err := d.o.wall.Due(ctx, v.Account)
+	list, err := d.o.Wall.Due(ctx, v.Account)
 	var out []web.Reminder
 	for _, x := range list {
 		out = append(out, web.Reminder{Entry: x.Entry, Arrived: x.Arrived, Due: x.By})
@@ -468,25 +469,25 @@ func (d *desk) Reminders(ctx context.Context, v *web.Viewer) ([]web.Reminder, er
 	return out, err
 }
 
-func (d *desk) Dismiss(ctx context.Context, v *web.Viewer, entry int64) error {
-	s, err := d.o.sender(ctx, v.Account, sijill.Personal)
+func (d *Desk) Dismiss(ctx context.Context, v *web.Viewer, entry int64) error {
+	s, err := d.o.Sender(ctx, v.Account, sijill.Personal)
 	if err != nil {
 		return err
 	}
-	return d.o.post.Keep(ctx, s, entry)
+	return d.o.Post.Keep(ctx, s, entry)
 }
 
 // SetIdentity implements web.Settings.
-func (d *desk) SetIdentity(ctx context.Context, v *web.Viewer, i web.Identity) error {
-	list, err := d.o.people.Addresses(ctx, v.Account)
+func (d *Desk) SetIdentity(ctx context.Context, v *web.Viewer, i web.Identity) error {
+	list, err := d.o.People.Addresses(ctx, v.Account)
 	if err != nil {
 		return err
 	}
 	at := slices.IndexFunc(list, func(a people.Address) bool { return strings.EqualFold(a.Address, i.Address) })
-	if at < 0 || !visitOf(v).scope.Has(list[at].Class) {
+	if at < 0 || !visitOf(v).Scope.Has(list[at].Class) {
 		return fs.ErrNotExist
 	}
 	a := list[at]
 	a.Name, a.Signature = i.Name, i.Signature
-	return pageError(d.o.access.SetAddress(ctx, d.by(ctx, v), v.Account, a))
+	return pageError(d.o.Access.SetAddress(ctx, d.by(ctx, v), v.Account, a))
 }

@@ -1,4 +1,4 @@
-package main
+package office
 
 import (
 	"context"
@@ -34,8 +34,10 @@ const (
 	maxKnown   = 4096
 )
 
-func newDirectory(p *people.People) *directory {
-	return &directory{people: p, known: map[string]known{}}
+// Directory tells the SMTP door who has a mailbox. What it said is believed for two
+// seconds.
+func (o *Office) Directory() smtpd.Directory {
+	return &directory{people: o.People, known: map[string]known{}}
 }
 
 // Lookup implements smtpd.Directory.

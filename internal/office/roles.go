@@ -1,4 +1,4 @@
-package main
+package office
 
 import (
 	"context"
@@ -51,9 +51,15 @@ func (r *roleFolders) of(ctx context.Context, account int64, class sijill.Class)
 	return known, nil
 }
 
+// RoleFolders gives the standard folders of an account in one class by their roles.
+// They are made when they are first asked for. The map is shared: don't change it.
+func (o *Office) RoleFolders(ctx context.Context, account int64, class sijill.Class) (map[string]int64, error) {
+	return o.roles.of(ctx, account, class)
+}
+
 // arrive notes, in the transaction of an entry, that it goes to the folder of a
 // role.
-func (o *office) arrive(tx *db.Tx, entry, account int64, class sijill.Class, role string) error {
+func (o *Office) arrive(tx *db.Tx, entry, account int64, class sijill.Class, role string) error {
 	folders, err := o.roles.of(context.Background(), account, class)
 	if err != nil {
 		return err
