@@ -74,3 +74,38 @@ func BenchmarkPayload(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkUnpack is what reading costs: with the library's dictionary, and as
+// ParsePayload does it.
+func BenchmarkUnpack(b *testing.B) {
+	var frames [][]byte
+	for _, m := range corpus(b, "lists-dkim.mbox.zst", 2000) {
+		payload, err := AppendPayload(nil, nil, m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if payload[0] == PayloadZstd {
+			frames = append(frames, payload[1:])
+		}
+	}
+	for name, decode := range map[string]func([]byte) error{
+		"dictionary": func(frame []byte) error { _, err := withDictionary(frame, sizeOf(frame)); return err },
+		"unrolled":   func(frame []byte) error { _, err := decompress(frame, maxWindow); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if err := decode(frames[i%len(frames)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func sizeOf(frame []byte) int {
+	var h zstd.Header
+	if h.Decode(frame) != nil {
+		return 0
+	}
+	return int(max(h.FrameContentSize, smallest))
+}

@@ -53,15 +53,18 @@ func unrolled(blocks []byte, size int) ([]byte, error) {
 	if u.err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", u.err)
 	}
-	defer unrollers.Put(u)
-	start := len(u.frame)
-	defer func() { u.frame = u.frame[:start] }()
-	whole := len(dictionary) + size
+	start, whole := len(u.frame), len(dictionary)+size
 	binary.LittleEndian.PutUint32(u.frame[len(unrollHeader):], uint32(whole))
 	u.frame = append(u.frame, blocks...)
 	if cap(u.out) < whole {
 		u.out = make([]byte, 0, whole)
 	}
+	defer func() { // Others may not be meant to have what is left of a message.
+		clear(u.frame[start:])
+		clear(u.out[:whole])
+		u.frame = u.frame[:start]
+		unrollers.Put(u)
+	}()
 	out, err := u.decoder.DecodeAll(u.frame, u.out)
 	if err != nil || len(out) != whole {
 		return nil, fmt.Errorf("read payload: zstd: %w", ErrPayload)

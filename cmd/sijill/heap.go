@@ -7,9 +7,9 @@ import (
 	"runtime/metrics"
 )
 
-// heapFloor is the size in bytes up to which garbage may pile up. An idle server
-// lives in 15 MB, and whoever downloads a folder from it makes as much garbage
-// every 60 ms: collecting it that often took a fifth of all the work.
+// heapFloor is the size in bytes up to which garbage may pile up. A server
+// lives in about 16 MB, and whoever downloads a folder from it makes as much garbage
+// every 60 ms: collecting it that often took a sixth of all the work.
 const heapFloor = 64 << 20
 
 // tuneHeap lets the collector wait until the heap has reached heapFloor, and

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
-
-	"sijill/internal/outbox"
 )
 
 // File is the name of the settings file in a data directory.
@@ -200,9 +198,14 @@ const (
 	leastDelay                  = Duration(5 * time.Minute)
 )
 
+// Schedule is how attempts are repeated.
+type Schedule struct {
+	FirstRetry, LongestPause, Lifetime, DelayNotice time.Duration
+}
+
 // Schedule says when attempts are repeated, with defaults that fit what is set. It
 // is an error when a setting is out of its bounds.
-func (c Delivery) Schedule() (outbox.Schedule, error) {
+func (c Delivery) Schedule() (Schedule, error) {
 	if c.FirstRetry == 0 {
 		c.FirstRetry = Duration(5 * time.Minute)
 	}
@@ -222,11 +225,11 @@ func (c Delivery) Schedule() (outbox.Schedule, error) {
 		c.DelayNotice.within("delay_notice", leastDelay, c.Lifetime),
 	} {
 		if err != nil {
-			return outbox.Schedule{}, err
+			return Schedule{}, err
 		}
 	}
-	return outbox.Schedule{First: time.Duration(c.FirstRetry), Longest: time.Duration(c.LongestPause),
-		Lifetime: time.Duration(c.Lifetime), Delay: time.Duration(c.DelayNotice)}, nil
+	return Schedule{FirstRetry: time.Duration(c.FirstRetry), LongestPause: time.Duration(c.LongestPause),
+		Lifetime: time.Duration(c.Lifetime), DelayNotice: time.Duration(c.DelayNotice)}, nil
 }
 
 // Wall says what is the office's business.

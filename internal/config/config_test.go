@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"sijill/internal/outbox"
 )
 
 // readSettings reads an office's settings with more lines of the section [delivery].
@@ -23,12 +21,12 @@ func readSettings(t *testing.T, delivery string) (Config, error) {
 
 func TestSchedule(t *testing.T) {
 	const day = 24 * time.Hour
-	for lines, want := range map[string]outbox.Schedule{
-		"": {First: 5 * time.Minute, Longest: 4 * time.Hour, Lifetime: 5 * day, Delay: 4 * time.Hour},
+	for lines, want := range map[string]Schedule{
+		"": {FirstRetry: 5 * time.Minute, LongestPause: 4 * time.Hour, Lifetime: 5 * day, DelayNotice: 4 * time.Hour},
 		"first_retry = \"90s\"\nlongest_pause = \"1h\"\nlifetime = \"2d12h\"\ndelay_notice = \"1h30m\"": {
-			First: 90 * time.Second, Longest: time.Hour, Lifetime: 60 * time.Hour, Delay: 90 * time.Minute},
-		"lifetime = \"1h\"":    {First: 5 * time.Minute, Longest: 4 * time.Hour, Lifetime: time.Hour, Delay: time.Hour},
-		"first_retry = \"8h\"": {First: 8 * time.Hour, Longest: 8 * time.Hour, Lifetime: 5 * day, Delay: 4 * time.Hour},
+			FirstRetry: 90 * time.Second, LongestPause: time.Hour, Lifetime: 60 * time.Hour, DelayNotice: 90 * time.Minute},
+		"lifetime = \"1h\"":    {FirstRetry: 5 * time.Minute, LongestPause: 4 * time.Hour, Lifetime: time.Hour, DelayNotice: time.Hour},
+		"first_retry = \"8h\"": {FirstRetry: 8 * time.Hour, LongestPause: 8 * time.Hour, Lifetime: 5 * day, DelayNotice: 4 * time.Hour},
 	} {
 		c, err := readSettings(t, lines)
 		if err != nil {

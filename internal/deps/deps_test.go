@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"sijill/internal/record": 2, "sijill/internal/audit": 2,
 	"sijill/internal/mailbox": 3, "sijill/internal/search": 3, "sijill/internal/shelf": 3,
 	"sijill/internal/outbox": 3, "sijill/internal/access": 3, "sijill/internal/wall": 3,
-	"sijill/internal/post": 4, "sijill/internal/door": 4, "sijill/internal/config": 4,
+	"sijill/internal/post": 4, "sijill/internal/door": 4, "sijill/internal/config": 0,
 	"sijill/internal/smtpd": 5, "sijill/internal/imapd": 5, "sijill/internal/intake": 5, "sijill/internal/web": 5, "sijill/internal/setup": 5,
 	"sijill/internal/office":      6,
 	"sijill/internal/office/desk": 7, "sijill/internal/office/programs": 7, "sijill/internal/office/imports": 7, "sijill/internal/server": 7,

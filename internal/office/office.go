@@ -277,10 +277,11 @@ func (o *Office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 			opts.Smarthost.Password = strings.TrimRight(string(b), "\r\n")
 		}
 	}
-	var err error
-	if opts.Schedule, err = c.Schedule(); err != nil {
+	when, err := c.Schedule()
+	if err != nil {
 		return nil, err
 	}
+	opts.Schedule = outbox.Schedule{First: when.FirstRetry, Longest: when.LongestPause, Lifetime: when.Lifetime, Delay: when.DelayNotice}
 	if opts.Roots, err = certs.Roots(c.Roots); err != nil {
 		return nil, err
 	}
