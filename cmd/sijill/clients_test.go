@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +23,15 @@ type model struct {
 	folder map[string]string   // Absent: it was deleted.
 	copied map[string]string   // Where there is a copy besides; what has one is left alone.
 	flags  map[string][]string // By their letters in Maildir.
+	came   map[string]int64    // In which round a message came to its folder.
+	round  atomic.Int64        // Of another program's work; 0: there is none.
+	gentle atomic.Bool         // Nothing is taken out of a folder.
 	made   int
 	ops    int
 }
 
 func newModel(series string) *model {
-	return &model{series: series, folder: map[string]string{}, copied: map[string]string{}, flags: map[string][]string{}}
+	return &model{series: series, folder: map[string]string{}, copied: map[string]string{}, flags: map[string][]string{}, came: map[string]int64{}}
 }
 
 // maildirFlags are flags of IMAP by their letters in Maildir.
@@ -47,10 +51,12 @@ func (m *model) add(folder string, flags ...string) (id string, msg []byte) {
 	return id, mailOf(id, hind, hind)
 }
 
-// any is one of the messages, or "".
+// any is one of the messages, or "". In a round, those that have come to their folder
+// in it are left alone.
 func (m *model) any() string {
+	round := m.round.Load()
 	for id := range m.folder { // In random order.
-		if m.copied[id] == "" {
+		if m.copied[id] == "" && (round == 0 || m.came[id] < round) {
 			return id
 		}
 	}
@@ -78,16 +84,22 @@ type online interface {
 	expunge(folder, id string) error
 }
 
-// byIMAP does one thing through IMAP.
+// byIMAP does one thing through IMAP, or waits a little for messages that it may touch.
 func (m *model) byIMAP(c online) error {
-	m.ops++
 	id := m.any()
+	if id == "" && len(m.folder) > 20 {
+		time.Sleep(time.Millisecond)
+		return nil
+	}
+	m.ops++
 	from := m.folder[id]
+	defer func() { m.came[id] = m.round.Load() }()
 	switch what := rand.IntN(20); {
-	case id == "" || what < 6:
-		id, msg := m.add(hindsFolders[rand.IntN(4)])
+	case id == "" || what < 6 && len(m.folder) < 40:
+		var msg []byte
+		id, msg = m.add(hindsFolders[rand.IntN(4)])
 		return c.add(m.folder[id], msg)
-	case what < 14:
+	case what < 14 || m.gentle.Load() && what != 17:
 		flag := []string{"F", "R", "S"}[rand.IntN(3)]
 		sign := map[bool]string{true: "+", false: "-"}[m.toggle(id, flag)]
 		return c.flag(from, id, sign, flag)
