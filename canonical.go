@@ -151,10 +151,10 @@ func decodeBase64(b []byte) ([]byte, error) {
 	return out[:n], err
 }
 
-// value takes any value of at most depth levels.
+// value takes any value of at most depth levels of objects and arrays.
 func (c *cursor) value(depth int) {
 	switch {
-	case depth == 0:
+	case depth == 0 && len(c.b) > 0 && (c.b[0] == '{' || c.b[0] == '['):
 		c.fail()
 	case c.try("{"):
 		c.object(depth)

@@ -121,7 +121,7 @@ func (c *compact) take(n uint64) []byte {
 
 func (c *compact) uvarint() uint64 {
 	v, n := binary.Uvarint(c.b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && c.b[n-1] == 0 {
 		c.b, c.bad = nil, true
 		return 0
 	}

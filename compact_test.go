@@ -3,6 +3,7 @@ package sijill
 import (
 	"bytes"
 	"encoding"
+	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
@@ -48,6 +49,11 @@ func TestCompactForm(t *testing.T) {
 		}
 		if err := new(Entry).UnmarshalBinary(append(b, 0)); !errors.Is(err, ErrEntry) {
 			t.Fatalf("a byte too many: %v", err)
+		}
+		_, n := binary.Uvarint(b[1:])
+		long := append(append(append([]byte{}, b[:n]...), b[n]|0x80, 0), b[n+1:]...) // The time, in a byte more.
+		if err := new(Entry).UnmarshalBinary(long); !errors.Is(err, ErrEntry) {
+			t.Fatalf("a number longer than it is: %v", err)
 		}
 	}
 	b, err := compactSamples()[0].AppendBinary(nil)

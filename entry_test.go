@@ -1,6 +1,7 @@
 package sijill
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -97,6 +98,23 @@ func TestParseEntryRefuses(t *testing.T) {
 	for i := range len(good) {
 		if _, err := ParseEntry([]byte(good[:i])); !errors.Is(err, ErrEntry) {
 			t.Errorf("accepted the first %d bytes", i)
+		}
+	}
+}
+
+// Eight levels, counting the fields themselves: what the innermost holds is none.
+func TestEntryDepth(t *testing.T) {
+	b, _ := fullEntry().Marshal()
+	for fields, ok := range map[string]bool{
+		strings.Repeat(`{"a":`, 8) + `1` + strings.Repeat(`}`, 8):    true,
+		strings.Repeat(`{"a":`, 8) + `{}` + strings.Repeat(`}`, 8):   false,
+		strings.Repeat(`{"a":`, 9) + `1` + strings.Repeat(`}`, 9):    false,
+		strings.Repeat(`{"a":[`, 4) + `1` + strings.Repeat(`]}`, 4):  true,
+		strings.Repeat(`{"a":[`, 4) + `[]` + strings.Repeat(`]}`, 4): false,
+	} {
+		_, err := ParseEntry(bytes.Replace(b, []byte(`{"door":"smtp","list":[1,-2,true,[],{}]}`), []byte(fields), 1))
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", fields, err)
 		}
 	}
 }

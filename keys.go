@@ -136,15 +136,14 @@ func parseKey(vkey string) (verifyingKey, error) {
 	name, rest, _ := strings.Cut(vkey, "+")
 	id, key64, _ := strings.Cut(rest, "+")
 	key, err := decodeBase64([]byte(key64))
-	want, err2 := strconv.ParseUint(id, 16, 32)
-	if err != nil || err2 != nil || len(id) != 8 || len(key) < 2 {
+	if err != nil || len(key) < 2 {
 		return verifyingKey{}, ErrKey
 	}
 	p, err := newPublicKey(name, Algorithm(key[0]), key[1:])
 	if err != nil {
 		return verifyingKey{}, fmt.Errorf("%w: %w", err, ErrKey)
 	}
-	if p.id != uint32(want) {
+	if id != fmt.Sprintf("%08x", p.id) {
 		return verifyingKey{}, fmt.Errorf("its identifier is of another key: %w", ErrKey)
 	}
 	return newVerifyingKey(p)

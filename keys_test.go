@@ -30,6 +30,8 @@ func TestParseKeys(t *testing.T) {
 		"twice":           foreignKey + " " + foreignKey,
 		"name only":       foreignName,
 		"other name":      strings.Replace(foreignKey, "foo", "fox", 1),
+		"id in capitals":  strings.Replace(foreignKey, "903a", "903A", 1),
+		"control in name": strings.Replace(foreignKey, "foo", "fo\u0085o", 1),
 		"other id":        strings.Replace(foreignKey, "530d", "530e", 1),
 		"other key":       strings.Replace(foreignKey, "AekY", "AekZ", 1) + "=",
 		"nameless":        "+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k",

@@ -139,7 +139,10 @@ func decompress(frame []byte, limit int) ([]byte, error) {
 	if limit < 0 || h.HasFCS && size > uint64(limit) {
 		return nil, fmt.Errorf("read payload: %w", ErrTooLarge)
 	}
-	if h.HasFCS && !h.HasCheckSum && size <= maxWindow {
+	if !endsAt(frame[h.HeaderSize:], h.HasCheckSum) {
+		return nil, fmt.Errorf("read payload: zstd: not one frame: %w", ErrPayload)
+	}
+	if h.HasFCS && !h.HasCheckSum && size <= maxWindow && h.WindowSize <= maxWindow {
 		return unrolled(frame[h.HeaderSize:], int(size))
 	}
 	out, err := withDictionary(frame, int(size))
@@ -147,6 +150,25 @@ func decompress(frame []byte, limit int) ([]byte, error) {
 		err = fmt.Errorf("read payload: zstd: %w", ErrPayload)
 	}
 	return out, err
+}
+
+// endsAt tells whether a frame's blocks end where b does, so that nothing follows
+// that the library would pass over (RFC 8878, sections 3.1.1.2 and 3.1.2).
+func endsAt(b []byte, checksum bool) bool {
+	for len(b) >= 3 {
+		header := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
+		size := header >> 3
+		if header>>1&3 == 1 { // One byte, repeated.
+			size = 1
+		}
+		if b = b[3:]; size > len(b) {
+			return false
+		}
+		if b = b[size:]; header&1 != 0 {
+			return len(b) == 0 && !checksum || len(b) == 4 && checksum
+		}
+	}
+	return false
 }
 
 // withDictionary decodes any frame. size is how large its content is at the most.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -78,6 +79,32 @@ func TestParsePayloadRefuses(t *testing.T) {
 }
 
 // A frame that says little and holds much must not be unpacked.
+// What is sealed is one frame, of a window that every reader of the format allows.
+func TestPayloadIsOneFrame(t *testing.T) {
+	good, err := AppendPayload(nil, nil, letter(50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	skippable := []byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 'x'}
+	const descriptor = 5 // Of the frame: after a byte of ours and the magic number.
+	wide := slices.Insert(bytes.Clone(good), descriptor+1, 31<<3)
+	if wide[descriptor]&0x20 == 0 {
+		t.Fatal("the frame is not a single segment")
+	}
+	wide[descriptor] &^= 0x20
+	for name, bad := range map[string][]byte{
+		"a skippable frame after it": append(bytes.Clone(good), skippable...),
+		"twice":                      append(bytes.Clone(good), good[1:]...),
+		"a byte after it":            append(bytes.Clone(good), 0),
+		"without its end":            good[:len(good)-1],
+		"a window of 2 TiB":          wide,
+	} {
+		if _, _, err := ParsePayload(bad, 1<<20); !errors.Is(err, ErrPayload) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestPayloadBomb(t *testing.T) {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false))
 	if err != nil {

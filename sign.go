@@ -131,7 +131,7 @@ type publicKey struct {
 }
 
 func newPublicKey(name string, a Algorithm, key []byte) (publicKey, error) {
-	bad := func(r rune) bool { return unicode.IsSpace(r) || r == '+' || r == ',' || r < ' ' }
+	bad := func(r rune) bool { return unicode.IsSpace(r) || r == '+' || r == ',' || unicode.IsControl(r) }
 	if name == "" || len(name) > 255 || !utf8.ValidString(name) || strings.IndexFunc(name, bad) >= 0 {
 		return publicKey{}, ErrKeyName
 	}
