@@ -154,13 +154,12 @@ type VerifyCmd struct {
 // Run implements the command.
 func (c *VerifyCmd) Run(g *Globals, out Out) error {
 	v, err := c.verify()
-	if g.JSON {
+	if g.JSON && !errors.As(err, new(misused)) {
 		m := map[string]any{"holds": err == nil}
 		if err != nil {
 			m["error"] = err.Error()
 		} else {
-			m["entry"], m["kind"], m["time"], m["origin"], m["size"] = v.Index, v.Entry.Kind, v.Entry.Time, v.Checkpoint.Origin, v.Checkpoint.Size
-			m["whole"] = v.Whole
+			tell(m, v)
 		}
 		if e := json.NewEncoder(out).Encode(m); e != nil {
 			return e
@@ -171,26 +170,30 @@ func (c *VerifyCmd) Run(g *Globals, out Out) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("the proof does not hold: %w", err)
+		return err
 	}
 	c.print(out, v)
 	return nil
 }
 
-func (c *VerifyCmd) verify() (*sijill.Verified, error) {
-	key := c.Key
-	if b, err := os.ReadFile(c.Key); err == nil {
-		key = string(b)
+// tell puts what a proof proves into an answer in JSON.
+func tell(m map[string]any, v *sijill.Verified) {
+	m["entry"], m["kind"], m["time"], m["origin"], m["size"] = v.Index, v.Entry.Kind, v.Entry.Time, v.Checkpoint.Origin, v.Checkpoint.Size
+	m["whole"] = v.Whole
+	if !v.Time.IsZero() {
+		m["signed"] = v.Time
 	}
-	keys, err := sijill.ParseKeys(key)
+	if v.Units != nil {
+		m["units"], m["shown"] = len(v.Units), shown(v)
+	}
+}
+
+func (c *VerifyCmd) verify() (*sijill.Verified, error) {
+	keys, err := readKeys(c.Key)
 	if err != nil {
 		return nil, err
 	}
 	file, err := os.ReadFile(c.Proof)
-	if err != nil {
-		return nil, err
-	}
-	p, err := sijill.ParseProof(file)
 	if err != nil {
 		return nil, err
 	}
@@ -203,17 +206,49 @@ func (c *VerifyCmd) verify() (*sijill.Verified, error) {
 			msg = []byte{}
 		}
 	}
+	v, err := check(file, msg, keys)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the proof does not hold: %w", err)
+	case msg != nil && !v.Whole:
+		return nil, fmt.Errorf("the proof holds, but does not prove the file: it shows %d of %d units of the message, and the others could be anything; verify it without the file", shown(v), len(v.Units))
+	}
+	return v, nil
+}
+
+func check(file, msg []byte, keys sijill.Keys) (*sijill.Verified, error) {
+	p, err := sijill.ParseProof(file)
+	if err != nil {
+		return nil, err
+	}
 	return sijill.Verify(p, msg, keys)
 }
 
+// shown is how many units of the message a proof shows.
+func shown(v *sijill.Verified) (n int) {
+	for _, u := range v.Units {
+		if u != nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *VerifyCmd) print(out Out, v *sijill.Verified) {
-	fmt.Fprintf(out, "The proof holds.\nEntry %d (%s) of %s, sealed %s,\nis in the signed register of %d entries.\n",
-		v.Index, v.Entry.Kind, v.Checkpoint.Origin, v.Entry.Time.Format("2006-01-02 15:04:05Z"), v.Checkpoint.Size)
+	const second = "2006-01-02 15:04:05Z"
+	fmt.Fprintf(out, "The proof holds.\nEntry %d (%s) of %s is in the signed register of %d entries.\n",
+		v.Index, v.Entry.Kind, v.Checkpoint.Origin, v.Checkpoint.Size)
+	if !v.Time.IsZero() {
+		fmt.Fprintf(out, "It was there by %s, by the signatures' time.\n", v.Time.Format(second))
+	}
+	fmt.Fprintf(out, "The office says that it sealed it at %s.\n", v.Entry.Time.Format(second))
 	switch {
-	case c.Message != "" && v.Whole:
+	case c.Message != "":
 		fmt.Fprintln(out, "The message is the one that was sealed, to the last byte.")
+	case v.Whole:
+		fmt.Fprintln(out, "The proof shows the whole message that was sealed.")
 	case v.Units != nil:
-		fmt.Fprintln(out, "What the proof shows of the message is what was sealed.")
+		fmt.Fprintf(out, "The proof shows %d of %d units of the message that was sealed; the others are withheld.\n", shown(v), len(v.Units))
 	case v.Entry.Message != nil:
 		fmt.Fprintln(out, "No message was given: only that the entry is there was checked.")
 	}
