@@ -178,6 +178,23 @@ SyncState *
 	if got, _ := filepath.Glob(filepath.Join(dir, "mail/INBOX/cur/*:2,R*")); len(got) != 1 {
 		t.Errorf("answered here: %q", got)
 	}
+	// Told so (docs/clients.md), it keeps what goes there, and still removes there
+	// what is removed here.
+	if err := os.WriteFile(filepath.Join(dir, "rc"), []byte(conf+"Sync PullNew PullFlags PushNew PushFlags PushDelete\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.ok(`UID STORE 11:20 +FLAGS.SILENT (\Deleted)`)
+	c.ok("EXPUNGE")
+	in = files("INBOX")
+	slices.Sort(in)
+	if err := os.Remove(in[len(in)-1]); err != nil {
+		t.Fatal(err)
+	}
+	sync()
+	sync()
+	if here, there := len(files("INBOX")), len(h.office.raws(sijill.Office, "Inbox")); here != 59 || there != 49 {
+		t.Errorf("%d messages are here, %d there", here, there)
+	}
 }
 
 // tlsLine is how this version of mbsync is told to use TLS with our certificate.

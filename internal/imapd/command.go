@@ -127,7 +127,7 @@ func (g *guard) assemble(line []byte, args int) {
 		}
 		cmd = append(cmd, line[:lit.at]...)
 		if refusal == "" && g.current() == "APPEND" && len(bytes.TrimRight(cmd, "~")) > args {
-			g.openMessage(cmd, lit)
+			g.openMessage(g.encodeNames(cmd, args), lit)
 			return
 		}
 		value, problem, err := g.value(lit, refusal, maxLine-len(cmd))
@@ -259,14 +259,17 @@ func (g *guard) goAhead() {
 }
 
 // longPart finds part numbers that the library can't read and takes for none.
-var longPart = regexp.MustCompile(`[\[.][0-9]{10}`)
+// Other numbers may have ten digits: those of a partial fetch have 63 bits.
+var longPart = regexp.MustCompile(`(?i)\b(?:BODY|BINARY)(?:\.PEEK|\.SIZE)?\[[0-9.]*[0-9]{10}`)
 
-// envelopes finds the items of FETCH that give envelopes.
-var envelopes = regexp.MustCompile(`(?i)\b(ENVELOPE|ALL|FULL)\b`)
+// envelopes finds the items of FETCH that give envelopes: those of messages
+// inside stand in structures.
+var envelopes = regexp.MustCompile(`(?i)\b(?:ENVELOPE|ALL|FULL|BODYSTRUCTURE|BODY(?:[ )]|$))`)
 
 // hand gives a whole command to the library, or answers those that it doesn't
 // know or gets wrong.
 func (g *guard) hand(cmd []byte, args int) {
+	cmd = g.encodeNames(cmd, args)
 	rest := cmd[args:]
 	switch g.current() {
 	case "ID":

@@ -14,16 +14,10 @@ import (
 // it.
 func envelopeOf(s *mailbox.Summary) *imap.Envelope {
 	date, _ := message.ParseDate(s.Date)
-	list := func(v string) []imap.Address {
-		if v == "" {
-			return nil
-		}
-		return addresses(message.ParseAddresses(v))
-	}
 	return &imap.Envelope{
 		Date: dateWithin(date), Subject: message.DecodeWords(s.Subject),
-		From: list(s.From), Sender: list(s.Sender), ReplyTo: list(s.ReplyTo),
-		To: list(s.To), Cc: list(s.Cc), Bcc: list(s.Bcc),
+		From: addressList(s.From), Sender: addressList(s.Sender), ReplyTo: addressList(s.ReplyTo),
+		To: addressList(s.To), Cc: addressList(s.Cc), Bcc: addressList(s.Bcc),
 		InReplyTo: identifiers(s.InReplyTo), MessageID: strings.Trim(strings.TrimSpace(s.MessageID), "<>"),
 	}
 }

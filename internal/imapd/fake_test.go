@@ -26,7 +26,7 @@ type office struct {
 	messages []stored // by entry
 	watchers map[chan struct{}]bool
 	open     func(entry int64) error // when set, may refuse to open
-	delay    time.Duration           // of Append, before it is sealed
+	gate     chan chan struct{}      // when set, Append sends what it then waits for
 	opened   int
 }
 
@@ -139,6 +139,18 @@ func (f *shelf) drop(uid int64) {
 	f.gone[uid] = f.ModSeq
 }
 
+// remove deletes an office folder, whatever is in it.
+func (o *office) remove(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, f := range o.folders {
+		if f.Class == sijill.Office && f.Name == name {
+			delete(o.folders, id)
+		}
+	}
+	o.tell()
+}
+
 func (o *office) tell() {
 	for c := range o.watchers {
 		select {
@@ -211,6 +223,7 @@ func (r *reader) DeleteFolder(_ context.Context, id int64) error {
 		return err
 	}
 	delete(r.folders, id)
+	r.tell()
 	return nil
 }
 
@@ -378,9 +391,11 @@ func (r *reader) Expunge(_ context.Context, folder int64, uids []int64) error {
 }
 
 func (r *reader) Append(ctx context.Context, folder int64, m *Mail) (mailbox.Place, error) {
-	if r.delay > 0 {
+	if r.gate != nil {
+		sealing := make(chan struct{})
+		r.gate <- sealing
 		select {
-		case <-time.After(r.delay):
+		case <-sealing:
 		case <-ctx.Done():
 			return mailbox.Place{}, ctx.Err()
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"sijill/internal/mailbox"
@@ -32,6 +33,12 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	if len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > maxSections {
 		return no(imap.ResponseCodeLimit, fmt.Sprintf("One FETCH may ask for %d pieces", maxSections))
 	}
+	for _, b := range o.BodySection {
+		if b.Partial != nil && b.Partial.Offset > math.MaxUint32 {
+			// The answer names where a piece begins in 32 bits (RFC 9051, section 9, msg-att-static).
+			return no(imap.ResponseCodeLimit, "No message is as long as that")
+		}
+	}
 	spans, err := s.resolve(set)
 	if err != nil {
 		return err
@@ -39,7 +46,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 	f := &fetch{session: s, w: w, o: o}
 	missing, err := f.ahead(spans)
 	if err != nil {
-		return s.refuse("fetching", err)
+		return s.failed("fetching", err)
 	}
 	if f.shut > 0 {
 		return no(imap.ResponseCodeUnavailable, fmt.Sprintf("%d of the messages can't be opened now", f.shut))

@@ -67,25 +67,29 @@ func TestSections(t *testing.T) {
 	header += "\r\n\r\n"
 	part := nested[strings.Index(nested, "Subject: inner"):strings.Index(nested, "\r\n--out--")]
 	for item, want := range map[string]string{
-		"BODY.PEEK[]":                          nested,
-		"BODY.PEEK[HEADER]":                    header,
-		"RFC822.HEADER":                        header,
-		"BODY.PEEK[TEXT]":                      body,
-		"BODY.PEEK[]<10.20>":                   nested[10:30],
-		"BODY.PEEK[]<100000.20>":               "",
-		"BODY.PEEK[1]":                         "2LPZhNin2YUK",
-		"BINARY.PEEK[1]":                       "سلام\n",
-		"BODY.PEEK[1.MIME]":                    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
-		"BODY.PEEK[2]":                         part,
-		"BODY.PEEK[2.HEADER]":                  part[:strings.Index(part, "--in")],
-		"BODY.PEEK[2.TEXT]":                    part[strings.Index(part, "--in"):],
-		"BODY.PEEK[2.1]":                       "inner text\ntwo lines",
-		"BODY.PEEK[2.2]":                       "<p>inner</p>",
-		"BODY.PEEK[2.2.MIME]":                  "Content-Type: text/html\r\n\r\n",
-		"BODY.PEEK[2.HEADER.FIELDS (subject)]": "Subject: inner\r\n\r\n",
-		"BODY.PEEK[3]":                         "",
-		"BODY.PEEK[1.1]":                       "",
-		"BODY.PEEK[HEADER.FIELDS (To X)]":      "To: Samir <samir@diwan.example>,\r\n group <g@diwan.example>\r\n\r\n",
+		"BODY.PEEK[]":                             nested,
+		"BODY.PEEK[HEADER]":                       header,
+		"RFC822.HEADER":                           header,
+		"BODY.PEEK[TEXT]":                         body,
+		"BODY.PEEK[]<10.20>":                      nested[10:30],
+		"BODY.PEEK[]<100000.20>":                  "",
+		"BODY.PEEK[]<0.9223372036854775807>":      nested,
+		"BODY.PEEK[TEXT]<4.2147483647>":           body[4:],
+		"BODY.PEEK[]<4294967295.1>":               "",
+		"BODY.PEEK[HEADER.FIELDS (X.1234567890)]": "\r\n",
+		"BODY.PEEK[1]":                            "2LPZhNin2YUK",
+		"BINARY.PEEK[1]":                          "سلام\n",
+		"BODY.PEEK[1.MIME]":                       "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+		"BODY.PEEK[2]":                            part,
+		"BODY.PEEK[2.HEADER]":                     part[:strings.Index(part, "--in")],
+		"BODY.PEEK[2.TEXT]":                       part[strings.Index(part, "--in"):],
+		"BODY.PEEK[2.1]":                          "inner text\ntwo lines",
+		"BODY.PEEK[2.2]":                          "<p>inner</p>",
+		"BODY.PEEK[2.2.MIME]":                     "Content-Type: text/html\r\n\r\n",
+		"BODY.PEEK[2.HEADER.FIELDS (subject)]":    "Subject: inner\r\n\r\n",
+		"BODY.PEEK[3]":                            "",
+		"BODY.PEEK[1.1]":                          "",
+		"BODY.PEEK[HEADER.FIELDS (To X)]":         "To: Samir <samir@diwan.example>,\r\n group <g@diwan.example>\r\n\r\n",
 		"BODY.PEEK[HEADER.FIELDS.NOT (Date From To Subject Message-ID MIME-Version)]": "Content-Type: multipart/mixed; boundary=out\r\n\r\n",
 	} {
 		if got := c.piece(item); got != want {
@@ -132,7 +136,10 @@ func TestFetchRefusals(t *testing.T) {
 	c := h.selected(t, officePassword, "INBOX")
 	c.refused("FETCH 4 FLAGS", "BAD")
 	c.refused("FETCH 0 FLAGS", "BAD")
-	c.refused("FETCH 1 (BODY[9999999999])", "BAD")
+	for _, item := range []string{"BODY[9999999999]", "BODY.PEEK[1.9999999999.MIME]", "body[9999999999.1]", "BINARY[1.9999999999]", "BINARY.PEEK[9999999999]", "BINARY.SIZE[9999999999]"} {
+		c.refused("FETCH 1 ("+item+")", "BAD")
+	}
+	c.refused("FETCH 1 BODY.PEEK[]<4294967296.10>", "NO [LIMIT]")
 	c.refused("FETCH 1 (X)", "BAD")
 	c.refused("FETCH 1 ("+strings.Repeat("BODY.PEEK[] ", 200)+"UID)", "NO [LIMIT]")
 	c.wants("UID FETCH 4000 FLAGS")
@@ -197,6 +204,11 @@ func TestSearchKeys(t *testing.T) {
 		"NEW": "", "OLD": " 1 2 3", "LARGER 150": " 1 2",
 	} {
 		c.wants("SEARCH "+keys, "* SEARCH"+want)
+	}
+	for set, want := range map[string]string{ // RFC 9051, section 6.4.4: of what there is not, nothing
+		"4": "", "99": "", "99:120": "", "3:99": " 3", "99:3": " 3", "99:*": " 3", "*": " 3", "NOT 99": " 1 2 3", "2,99": " 2", "UID 99": "", "UID 99:*": " 3",
+	} {
+		c.wants("SEARCH "+set, "* SEARCH"+want)
 	}
 	c.wants("SEARCH RETURN (MIN MAX COUNT ALL) ALL", `* ESEARCH (TAG "`+fmt.Sprintf("t%d", c.n+1)+`") ALL 1:3 MIN 1 MAX 3 COUNT 3`)
 	c.ok("SEARCH RETURN (SAVE) FLAGGED")

@@ -74,9 +74,10 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 		return err
 	}
 	lsub := s.g.current() == "LSUB"
+	levels := lsub && strings.Contains(patterns[0], "%")
 	for _, l := range n.listing() {
 		matched := slices.ContainsFunc(patterns, func(p string) bool { return matches(ref+p, l.name) })
-		if !matched || !l.selected(o, lsub) {
+		if !matched || !l.selected(o, lsub, levels) {
 			continue
 		}
 		data := &imap.ListData{Attrs: l.attributes(o, lsub), Delim: '/', Mailbox: l.name}
@@ -95,13 +96,16 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	return nil
 }
 
-// selected tells whether the selection options let a name through.
-func (l *listed) selected(o *imap.ListOptions, lsub bool) bool {
-	subscribed := l.folder != nil && l.folder.Subscribed
+func (l *listed) subscribed() bool { return l.folder != nil && l.folder.Subscribed }
+
+// selected tells whether the selection options let a name through. LSUB level by
+// level has to name what subscribed folders are under, whether it is subscribed
+// or not (RFC 3501, section 6.3.9).
+func (l *listed) selected(o *imap.ListOptions, lsub, levels bool) bool {
 	switch {
 	case lsub:
-		return subscribed || l.folder == nil && l.below
-	case o.SelectSubscribed && !subscribed && !(o.SelectRecursiveMatch && l.below):
+		return l.subscribed() || l.below && (levels || l.folder == nil)
+	case o.SelectSubscribed && !l.subscribed() && !(o.SelectRecursiveMatch && l.below):
 		return false
 	case o.SelectSpecialUse && (l.folder == nil || uses[l.folder.Role] == ""):
 		return false
@@ -111,10 +115,10 @@ func (l *listed) selected(o *imap.ListOptions, lsub bool) bool {
 
 func (l *listed) attributes(o *imap.ListOptions, lsub bool) []imap.MailboxAttr {
 	var a []imap.MailboxAttr
-	if l.folder == nil {
-		if !lsub {
-			a = append(a, imap.MailboxAttrNonExistent)
-		}
+	if l.folder == nil && !lsub {
+		a = append(a, imap.MailboxAttrNonExistent)
+	}
+	if l.folder == nil || lsub && !l.folder.Subscribed {
 		a = append(a, imap.MailboxAttrNoSelect) // what clients of rev1 know
 	}
 	if l.children {
@@ -230,8 +234,12 @@ func (s *session) Namespace() (*imap.NamespaceData, error) {
 	return d, nil
 }
 
-// Create makes a folder.
-func (s *session) Create(name string, _ *imap.CreateOptions) error {
+// Create makes a folder. One with a use of its own can't be made (RFC 6154, section
+// 3, isn't offered): making another instead would deceive the client.
+func (s *session) Create(name string, o *imap.CreateOptions) error {
+	if len(o.SpecialUse) > 0 {
+		return &imap.Error{Type: imap.StatusResponseTypeBad, Code: imap.ResponseCodeClientBug, Text: "CREATE takes a name alone here"}
+	}
 	n, err := s.names()
 	if err != nil {
 		return err
@@ -249,12 +257,17 @@ func (s *session) Create(name string, _ *imap.CreateOptions) error {
 
 // Delete deletes a folder, if it is empty and nothing special.
 func (s *session) Delete(name string) error {
-	f, _, err := s.folder(name, imap.ResponseCodeNonExistent)
+	f, n, err := s.folder(name, imap.ResponseCodeNonExistent)
 	if err != nil {
 		return err
 	}
 	if f.Role != "" {
 		return no(imap.ResponseCodeCannot, "This folder can't be deleted")
+	}
+	for _, g := range n.folders {
+		if g.Class == f.Class && strings.HasPrefix(g.Name, f.Name+delimiter) {
+			return no(imap.ResponseCodeHasChildren, "There are folders in this one; delete them first")
+		}
 	}
 	if f.Total > 0 {
 		return no(imap.ResponseCodeCannot, "Only an empty folder can be deleted; move its messages first")

@@ -19,6 +19,7 @@ func FuzzCommands(f *testing.F) {
 		"a APPEND INBOX (\\Seen) {5+}\r\nhello\r\n", "a APPEND INBOX {5+}\r\nhello{3+}\r\nabc\r\n", "a SELECT \"INBOX\r\n",
 		"a IDLE\r\nDONE\r\n", "a AUTHENTICATE PLAIN\r\nAGEAYg==\r\n", "a UID STORE 1 FLAGS (\\Seen x)\r\n", "a LIST (SUBSCRIBED) \"\" (\"*\" %) RETURN (STATUS (SIZE))\r\n",
 		"a FETCH 1 BODY[1.2.HEADER.FIELDS (\"A\" {1+}\r\nb)]<1.2>\r\n", "a UID MOVE 1:* Trash\r\n", "a ID (\"a\" {1+}\r\nb)\r\n", "{5+}\r\n", "a FETCH 1 BINARY[1]\r\n",
+		"a ENABLE UTF8=ACCEPT\r\nb CREATE {3+}\r\na&b\r\nc APPEND \"a&b\" (&) {1+}\r\n&\r\nd LIST \"\" *&*\r\n", "a FETCH 1 (BODY BODYSTRUCTURE ENVELOPE)\r\n",
 	} {
 		f.Add([]byte(s))
 	}

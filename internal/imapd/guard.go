@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
 )
 
 const (
@@ -41,8 +42,9 @@ type guard struct {
 	net.Conn          // the peer: raw or TLS over it
 	raw      net.Conn // what a forced shutdown closes
 	srv      *Server
-	peer     netip.Addr // zero without an IP address
-	secure   bool       // over TLS
+	lib      *imapserver.Conn // set by the session; nil before
+	peer     netip.Addr       // zero without an IP address
+	secure   bool             // over TLS
 	ctx      context.Context
 	cancel   context.CancelFunc
 
@@ -61,7 +63,7 @@ type guard struct {
 	tag, name string          // of the command under way; the name in capitals
 	set       []imap.UIDRange // for which "$" stands in it; see shorten
 	byUID     bool            // set is of UIDs
-	tidy      *tidy           // of a FETCH of envelopes
+	tidy      *tidy           // of a FETCH of envelopes or structures
 	answered  bool            // its tagged response was written
 	continued bool            // the library asked for a line that is no command
 	errors    int             // commands refused in a row
@@ -153,6 +155,10 @@ func (g *guard) await(d time.Duration) bool {
 	if g.stopping {
 		g.mu.Unlock()
 		g.bye("The server is shutting down")
+		return false
+	}
+	if g.ended != nil { // by what goes on beside IDLE
+		g.mu.Unlock()
 		return false
 	}
 	g.flush()

@@ -134,7 +134,7 @@ func TestLongLiteralsAndSets(t *testing.T) {
 	c.wants("UID SEARCH UID "+uids, "* SEARCH 1 3")
 	c.refused("NOOP "+strings.Repeat("y", 200_000), "BAD")
 	c.wants("UID SEARCH ALL", "* SEARCH 1 2 3")
-	if d := time.Since(began); d > 5*time.Second {
+	if d := time.Since(began); d > 30*time.Second {
 		t.Errorf("it took %v", d)
 	}
 }

@@ -13,7 +13,14 @@ var errBufferFull = bufio.ErrBufferFull
 // through as they come. The client is told to send them only when the library
 // asks for them, so that what is refused at once isn't sent.
 func (g *guard) openMessage(cmd []byte, lit announced) {
-	if lit.size > g.srv.opt.MaxSize {
+	refusal := ""
+	switch {
+	case lit.size > g.srv.opt.MaxSize:
+		refusal = fmt.Sprintf("NO [TOOBIG] Messages are limited to %d octets", g.srv.opt.MaxSize)
+	case len(cmd) > maxLine:
+		refusal = "BAD The command is too long"
+	}
+	if refusal != "" {
 		if !lit.sync {
 			if err := g.drop(lit.size); err != nil {
 				g.lost(err)
@@ -24,7 +31,7 @@ func (g *guard) openMessage(cmd []byte, lit announced) {
 				return
 			}
 		}
-		g.answer(fmt.Sprintf("NO [TOOBIG] Messages are limited to %d octets", g.srv.opt.MaxSize))
+		g.answer(refusal)
 		return
 	}
 	g.message = literal{open: true, left: lit.size, promised: !lit.sync}

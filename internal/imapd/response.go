@@ -26,20 +26,25 @@ func (g *guard) Write(p []byte) (int, error) {
 }
 
 // inspect sees how a command ends. In the few commands that can't carry a
-// message's octets it also adds ID to the capabilities.
+// message's octets it also mends what the library says.
 func (g *guard) inspect(p []byte) []byte {
 	switch g.name {
 	case "IDLE", "AUTHENTICATE":
 		if bytes.HasPrefix(p, []byte("+ ")) {
 			g.continued = true
+			if string(p) == "+ =\r\n" { // "=" for nothing is the clients' alone (RFC 9051, sections 6.2.2 and 7.6)
+				p = []byte("+ \r\n")
+			}
 			return p
 		}
 	case "NAMESPACE": // the library puts a space where RFC 2342 has none
 		p = bytes.ReplaceAll(p, []byte(`"/") (`), []byte(`"/")(`))
+	case "LIST", "LSUB", "STATUS", "SELECT", "EXAMINE":
+		p = g.decodeNames(p)
 	case "", "CAPABILITY":
 		for _, start := range []string{"* OK [CAPABILITY ", "* CAPABILITY "} {
 			if rest, ok := bytes.CutPrefix(p, []byte(start)); ok {
-				return append([]byte(start+"ID "), rest...)
+				return capabilities(start, rest)
 			}
 		}
 	}
@@ -67,9 +72,18 @@ func (g *guard) tagged(p, rest []byte) []byte {
 		g.srv.stats.refused.Add(1)
 	}
 	if caps, ok := bytes.CutPrefix(rest, []byte(" OK [CAPABILITY ")); ok && (g.name == "LOGIN" || g.name == "AUTHENTICATE") {
-		return append([]byte(g.tag+" OK [CAPABILITY ID "), caps...)
+		return capabilities(g.tag+" OK [CAPABILITY ", caps)
 	}
 	return p
+}
+
+// capabilities puts ID, which the library doesn't know, before its list, and takes
+// LITERAL- out where LITERAL+ is: nobody may offer both (RFC 7888, section 5).
+func capabilities(start string, list []byte) []byte {
+	if bytes.Contains(list, []byte(" LITERAL+")) {
+		list = bytes.Replace(list, []byte(" LITERAL-"), nil, 1)
+	}
+	return append([]byte(start+"ID "), list...)
 }
 
 // answer ends the command under way with our own tagged response, such as
@@ -91,7 +105,7 @@ func (g *guard) say(line string) {
 	g.send([]byte(line + "\r\n"))
 }
 
-// bye ends the connection with a reason.
+// bye ends the connection with a reason, also while the client is waited for.
 func (g *guard) bye(text string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,6 +115,9 @@ func (g *guard) bye(text string) {
 	g.send([]byte("* BYE " + text + "\r\n"))
 	g.flush()
 	g.hung, g.ended = true, errGone
+	if g.waiting {
+		g.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // hang ends the connection without a word.

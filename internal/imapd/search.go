@@ -44,7 +44,7 @@ func (s *session) Search(kind imapserver.NumKind, c *imap.SearchCriteria, o *ima
 	}
 	hits, err := h.run(c)
 	if err != nil {
-		return nil, s.refuse("searching", err)
+		return nil, s.failed("searching", err)
 	}
 	spans := spansOf(hits)
 	d := &imap.SearchData{Count: uint32(len(hits))}

@@ -128,7 +128,11 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 		return nil
 	}
 	if err := s.sync(); err != nil {
-		return s.refuse("looking for changes", err)
+		// The library has no answer left to tell this in, and would hang up.
+		if s.failed("looking for changes", err) != errGone {
+			s.g.bye("[UNAVAILABLE] Changes in the folder can't be read now; connect again later")
+		}
+		return errGone
 	}
 	return s.sel.tell(w, allowExpunge)
 }

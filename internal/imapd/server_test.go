@@ -83,7 +83,7 @@ func serve(t testing.TB, change ...func(*Options)) *house {
 		done := make(chan error, 1)
 		go func() { done <- serve(l) }()
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
 			h.Shutdown(ctx)
 			if err := <-done; err != nil {
@@ -118,7 +118,7 @@ func newClient(t testing.TB, c net.Conn) *client {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
 	cl := &client{t: t, Conn: c, in: bufio.NewReader(c)}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(50 * time.Second))
 	if line := cl.line(); !strings.HasPrefix(line, "* OK [CAPABILITY ") {
 		t.Fatalf("greeting: %q", line)
 	}

@@ -42,6 +42,7 @@ func (s *Server) newSession(c *imapserver.Conn) (imapserver.Session, *imapserver
 	if !ok {
 		return nil, nil, errNoSession
 	}
+	g.lib = c
 	return &session{srv: s, g: g, conn: c, ctx: g.ctx}, nil, nil
 }
 
@@ -87,6 +88,19 @@ func (s *session) refuse(doing string, err error) error {
 	}
 	s.srv.opt.Log.Error("imap command failed", "doing", doing, "error", err)
 	return no(imap.ResponseCodeServerBug, "Something failed on the server; it was noted")
+}
+
+// failed is refuse for what was done in the open folder. Where that was deleted
+// elsewhere the connection ends with a word (RFC 2180, section 3.3): nothing the
+// client knows of the folder is true any more. Called with mu held.
+func (s *session) failed(doing string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.user.Changes(s.ctx, s.sel.folder.ID, s.sel.cursor); errors.Is(err, fs.ErrNotExist) {
+			s.g.bye("The folder that was open is not there any more; connect again")
+			return errGone
+		}
+	}
+	return s.refuse(doing, err)
 }
 
 // Login signs in.

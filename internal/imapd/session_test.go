@@ -21,10 +21,13 @@ func TestSignInAndCapabilities(t *testing.T) {
 	c.refused("LOGIN slow x", "NO [UNAVAILABLE]")
 	c.refused("LOGIN broken x", "NO [SERVERBUG]")
 	_, tagged := c.do("LOGIN layla " + bothPassword)
-	for _, want := range []string{"OK [CAPABILITY ID ", "IDLE", "UIDPLUS", "MOVE", "SPECIAL-USE", "NAMESPACE", "ESEARCH", "SEARCHRES", "LIST-STATUS", "LITERAL+", "BINARY", "UNAUTHENTICATE", "APPENDLIMIT=52428800"} {
+	for _, want := range []string{"OK [CAPABILITY ID ", "IDLE", "UIDPLUS", "MOVE", "SPECIAL-USE", "NAMESPACE", "ESEARCH", "SEARCHRES", "LIST-STATUS", " LITERAL+ ", "BINARY", "UNAUTHENTICATE", "APPENDLIMIT=52428800"} {
 		if !strings.Contains(tagged, want) {
 			t.Errorf("no %s in %s", want, tagged)
 		}
+	}
+	if again := c.ok("CAPABILITY")[0]; strings.Contains(tagged+again, "LITERAL-") || !strings.Contains(again, " LITERAL+ ") {
+		t.Errorf("two kinds of literals: %s, %s", tagged, again)
 	}
 	c.ok("ID NIL")
 	c.ok("UNAUTHENTICATE")
@@ -95,6 +98,25 @@ func TestNames(t *testing.T) {
 		t.Errorf("%q", l)
 	}
 	alone.ok("CREATE Loose")
+}
+
+func TestFoldersInFolders(t *testing.T) {
+	h := serve(t)
+	c := h.sign(t, officePassword)
+	c.ok("CREATE Trade")
+	c.ok("CREATE Trade/Spices/Sumac")
+	c.refused("DELETE Trade", "NO [HASCHILDREN]")
+	c.ok("UNSUBSCRIBE Trade")
+	c.wants(`LSUB "" T%`, `* LSUB (\Noselect \HasChildren) "/" "Trade"`, `* LSUB (\HasNoChildren) "/" "Trash"`)
+	c.wants(`LSUB "" Trade/%`, `* LSUB (\Noselect \HasChildren) "/" "Trade/Spices"`)
+	c.wants(`LSUB "" Trade*`, `* LSUB (\Noselect \HasChildren) "/" "Trade/Spices"`, `* LSUB (\HasNoChildren) "/" "Trade/Spices/Sumac"`)
+	c.wants(`LIST "" Trade`, `* LIST (\HasChildren) "/" "Trade"`)
+	c.ok("UNSUBSCRIBE Trade/Spices/Sumac")
+	c.wants(`LSUB "" Trade%`)
+	c.ok("DELETE Trade/Spices/Sumac")
+	c.ok("DELETE Trade")
+	c.refused(`CREATE Kept (USE (\Archive))`, "BAD")
+	c.refused("SELECT Kept", "NO [NONEXISTENT]")
 }
 
 func TestArabicNamesInBothEncodings(t *testing.T) {

@@ -1,8 +1,6 @@
 package imapd
 
 import (
-	"errors"
-	"io/fs"
 	"maps"
 	"slices"
 
@@ -40,7 +38,7 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, f *imap.Stor
 		return s.tellFlags(w, set, places)
 	})
 	if err != nil {
-		return s.refuse("changing flags", err)
+		return s.failed("changing flags", err)
 	}
 	return incomplete(set, missing)
 }
@@ -78,14 +76,14 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, only *imap.UIDSet) error 
 		return errReadOnly
 	}
 	if err := s.sync(); err != nil {
-		return s.refuse("expunging", err)
+		return s.failed("expunging", err)
 	}
 	uids := s.condemned(only)
 	if len(uids) == 0 {
 		return nil
 	}
 	if err := s.user.Expunge(s.ctx, s.sel.folder.ID, uids); err != nil {
-		return s.refuse("expunging", err)
+		return s.failed("expunging", err)
 	}
 	for _, seq := range s.sel.dropped(uids) {
 		if err := w.WriteExpunge(seq); err != nil {
@@ -125,7 +123,7 @@ func (s *session) Copy(set imap.NumSet, dest string) (*imap.CopyData, error) {
 	}
 	copied, err := s.user.Copy(s.ctx, s.sel.folder.ID, uidsOf(batch), to.ID)
 	if err != nil {
-		return nil, s.refuse("copying", err)
+		return nil, s.failed("copying", err)
 	}
 	return copyData(to, copied), nil
 }
@@ -143,7 +141,7 @@ func (s *session) Move(w *imapserver.MoveWriter, set imap.NumSet, dest string) e
 	}
 	moved, err := s.user.Move(s.ctx, s.sel.folder.ID, uidsOf(batch), to.ID)
 	if err != nil {
-		return s.refuse("moving", err)
+		return s.failed("moving", err)
 	}
 	if d := copyData(to, moved); d != nil {
 		if err := w.WriteCopyData(d); err != nil {
@@ -172,10 +170,10 @@ func (s *session) transfer(set imap.NumSet, dest string) (to mailbox.Folder, bat
 		return to, nil, err
 	}
 	batch, _, err = s.collect(spans)
-	if errors.Is(err, fs.ErrNotExist) {
-		return to, nil, no(expungeIssued, "The folder is not there any more")
+	if err != nil {
+		err = s.failed("copying", err)
 	}
-	return to, batch, s.refuse("copying", err)
+	return to, batch, err
 }
 
 // copyData says which message became which. Its two sets are read side by side,

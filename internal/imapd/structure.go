@@ -70,12 +70,14 @@ func fieldOf(p *message.Part, name string) string {
 	if f == nil {
 		return ""
 	}
-	v := strings.Join(strings.Fields(f.Raw()), " ")
+	v := oneLine(f)
 	if !ascii(v) {
 		v = mime.BEncoding.Encode("utf-8", f.Text())
 	}
 	return v
 }
+
+func oneLine(f *message.Field) string { return strings.Join(strings.Fields(f.Raw()), " ") }
 
 func ascii(s string) bool {
 	for i := range len(s) {
@@ -124,10 +126,22 @@ func languages(p *message.Part) []string {
 // envelopeIn is the envelope of a message inside another.
 func envelopeIn(m *message.Message) *imap.Envelope {
 	date, _ := m.Date()
+	first := func(name string) []imap.Address {
+		if f := m.Header.Lookup(name); f != nil {
+			return addressList(oneLine(f))
+		}
+		return nil
+	}
+	all := func(name string) []imap.Address {
+		var list []string
+		for _, f := range m.Header.All(name) {
+			list = append(list, oneLine(f))
+		}
+		return addressList(strings.Join(list, ", "))
+	}
 	return &imap.Envelope{
 		Date: dateWithin(date), Subject: m.Subject(),
-		From: addresses(m.From()), Sender: addresses(m.Sender()), ReplyTo: addresses(m.ReplyTo()),
-		To: addresses(m.To()), Cc: addresses(m.Cc()), Bcc: addresses(m.Bcc()),
+		From: first("From"), Sender: first("Sender"), ReplyTo: first("Reply-To"), To: all("To"), Cc: all("Cc"), Bcc: all("Bcc"),
 		InReplyTo: m.InReplyTo(), MessageID: m.MessageID(),
 	}
 }
@@ -138,15 +152,29 @@ func addresses(list []message.Address) []imap.Address {
 	}
 	all := make([]imap.Address, 0, len(list))
 	for _, a := range list {
-		i := strings.LastIndexByte(a.Addr, '@')
-		switch {
-		case i >= 0:
-			all = append(all, imap.Address{Name: a.Name, Mailbox: a.Addr[:i], Host: a.Addr[i+1:]})
-		default: // a host of NIL would begin a group
-			all = append(all, imap.Address{Name: a.Name, Mailbox: cmp.Or(a.Addr, "unknown"), Host: "invalid"})
+		local, host := a.Addr, ""
+		if i := strings.LastIndexByte(local, '@'); i >= 0 {
+			local, host = unquoted(local[:i]), local[i+1:]
 		}
+		// One of them that is NIL would begin or end a group.
+		all = append(all, imap.Address{Name: a.Name, Mailbox: cmp.Or(local, "unknown"), Host: cmp.Or(host, "invalid")})
 	}
 	return all
+}
+
+// unquoted takes the quotes off a local part (RFC 9051, section 9, addr-mailbox).
+func unquoted(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
+	}
+	var b strings.Builder
+	for i := 1; i < len(local)-1; i++ {
+		if local[i] == '\\' && i+1 < len(local)-1 {
+			i++
+		}
+		b.WriteByte(local[i])
+	}
+	return b.String()
 }
 
 // dateWithin keeps a date in what clients can read: four digits of a year.

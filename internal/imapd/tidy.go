@@ -1,21 +1,20 @@
 package imapd
 
 // tidy takes out the spaces that the library puts between the addresses of a
-// list in an envelope: RFC 9051, section 9, has none there, and some clients
-// read by the letter. It follows the responses of one FETCH, however they are
-// cut into pieces; literals go through untouched.
+// list, in an envelope and in those of a body structure: RFC 9051, section 9
+// (env-to), has none there, and some clients read by the letter. Such a list
+// begins with a list, and nothing else that does has spaces between its first
+// ones. It follows the responses of one FETCH, however they are cut into pieces;
+// literals go through untouched.
 type tidy struct {
-	depth    int    // of parentheses
-	left     int64  // octets of a literal to come
-	size     int64  // of a literal whose head is being read
-	head     bool   // of a literal
-	quoted   bool   // within a quoted string
-	escaped  bool   // after a backslash in one
-	envelope bool   // within an envelope
-	held     bool   // a space that may have to go
-	last     byte   // the octet before
-	word     string // the item before, at depth 1
-	name     []byte // the item being read
+	lists   []bool // of each parenthesis that is open: nothing but lists came in it yet
+	left    int64  // octets of a literal to come
+	size    int64  // of a literal whose head is being read
+	head    bool   // of a literal
+	quoted  bool   // within a quoted string
+	escaped bool   // after a backslash in one
+	held    bool   // a space that may have to go
+	last    byte   // the octet before
 }
 
 func (t *tidy) filter(p []byte) []byte {
@@ -42,7 +41,7 @@ func (t *tidy) filter(p []byte) []byte {
 		if t.held && c != '(' {
 			out = append(out, ' ')
 		}
-		t.held = c == ' ' && t.last == ')' && t.envelope && t.depth == 3 && !t.quoted
+		t.held = c == ' ' && t.last == ')' && !t.quoted && t.ofLists()
 		t.step(c)
 		t.last = c
 		if !t.held {
@@ -58,26 +57,34 @@ func (t *tidy) step(c byte) {
 	case t.quoted:
 		t.quoted = t.escaped || c != '"'
 		t.escaped = !t.escaped && c == '\\'
-	case c == '"':
-		t.quoted = true
-	case c == '{':
-		t.head, t.size = true, 0
 	case t.head && c >= '0' && c <= '9':
 		t.size = t.size*10 + int64(c-'0')
 	case c == '\n' && t.head:
 		t.head, t.left = false, t.size
 	case c == '\n':
-		*t = tidy{name: t.name[:0]}
+		*t = tidy{lists: t.lists[:0]}
 	case c == '(':
-		t.depth++
-		t.envelope = t.envelope || t.depth == 2 && t.word == "ENVELOPE"
-	case c == ')':
-		t.depth--
-		t.envelope = t.envelope && t.depth > 1
-	case t.depth != 1:
-	case c == ' ':
-		t.word, t.name = string(t.name), t.name[:0]
-	case len(t.name) < 16:
-		t.name = append(t.name, c)
+		t.lists = append(t.lists, true)
+	case c == ')' && len(t.lists) > 0:
+		t.lists = t.lists[:len(t.lists)-1]
+	case c != ' ':
+		t.item(c)
 	}
+}
+
+// item notes that something came that is no list.
+func (t *tidy) item(c byte) {
+	if n := len(t.lists); n > 0 {
+		t.lists[n-1] = false
+	}
+	t.quoted = c == '"'
+	if c == '{' {
+		t.head, t.size = true, 0
+	}
+}
+
+// ofLists tells whether the list that is open has had nothing but lists yet.
+func (t *tidy) ofLists() bool {
+	n := len(t.lists)
+	return n > 0 && t.lists[n-1]
 }

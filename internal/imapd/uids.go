@@ -124,6 +124,9 @@ func (l *uidList) numbers(set imap.SeqSet) (spans []span, ok bool) {
 		first, last = min(first, last), max(first, last)
 		if last > l.n && r.Stop != 0 {
 			ok = false
+			if first > l.n {
+				continue
+			}
 		}
 		first, last = min(first, l.n), min(last, l.n)
 		if first > 0 {
