@@ -9,10 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -85,11 +83,12 @@ type SMTP struct {
 	// MiB unless set.
 	MaxSize int64 `toml:"max_size,omitzero"`
 	// Journal holds the addresses that take journal reports and always_bcc
-	// copies of other mail servers. Each must be an account.
+	// copies of other mail servers. Each must be an account; copies for one that
+	// isn't are put off until it is.
 	Journal []string `toml:"journal,omitempty"`
-	// JournalPeers are the networks ("192.0.2.0/24") that may send to them;
-	// none means any, and should not stay so.
-	JournalPeers []netip.Prefix `toml:"journal_peers,omitempty"`
+	// JournalPeers are the networks ("192.0.2.0/24") and addresses that may send to
+	// them; none means any, and should not stay so.
+	JournalPeers Networks `toml:"journal_peers,omitempty"`
 }
 
 // Submission is the door for the mail programs of the office's people.
@@ -127,7 +126,7 @@ type HTTP struct {
 	URL string `toml:"url,omitempty"`
 	// Proxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are
 	// believed.
-	Proxies []netip.Prefix `toml:"proxies,omitempty"`
+	Proxies Networks `toml:"proxies,omitempty"`
 }
 
 // DNS says whom to ask.
@@ -156,7 +155,7 @@ type Checks struct {
 	Exempt []string `toml:"exempt,omitempty"`
 	// ExemptPeers are networks whose mail is not judged: the office's own
 	// machines.
-	ExemptPeers []netip.Prefix `toml:"exempt_peers,omitempty"`
+	ExemptPeers Networks `toml:"exempt_peers,omitempty"`
 }
 
 // Delivery says how mail leaves.
@@ -282,7 +281,11 @@ const head = `# The settings of this office. docs/settings.md says what each one
 `
 
 // Write writes the settings to a new file in dir, durably; there must be none yet.
+// Settings that Read would refuse are an error.
 func (c Config) Write(dir string) error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("writing the settings: %w", err)
+	}
 	var b bytes.Buffer
 	b.WriteString(head)
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
@@ -305,31 +308,10 @@ func Read(dir string) (c Config, err error) {
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return c, fmt.Errorf("reading %s: there is no setting called %q", path, unknown[0].String())
 	}
-	return c, c.check(path)
-}
-
-func (c Config) check(path string) error {
-	for name, v := range map[string]string{"office": c.Office, "domain": c.Domain, "origin": c.Origin} {
-		if strings.TrimSpace(v) == "" {
-			return fmt.Errorf("reading %s: %q must be set", path, name)
-		}
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("reading %s: %w", path, err)
 	}
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		return fmt.Errorf("reading %s: cert and key under [tls] go together", path)
-	}
-	if c.TLS.Cert != "" && c.TLS.ACME {
-		return fmt.Errorf("reading %s: under [tls] there are either cert and key, or acme", path)
-	}
-	if s := c.Delivery.STS; s != "" && s != "testing" && s != "enforce" {
-		return fmt.Errorf("reading %s: mta_sts is testing or enforce, not %q", path, s)
-	}
-	if _, err := c.Delivery.Schedule(); err != nil {
-		return fmt.Errorf("reading %s: under [delivery] %w", path, err)
-	}
-	if c.Keep.HotDays < 0 {
-		return fmt.Errorf("reading %s: hot_days can't be negative", path)
-	}
-	return nil
+	return c, nil
 }
 
 // WriteNew writes a file that must not exist yet, durably, for its owner only: the

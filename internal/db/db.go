@@ -77,7 +77,8 @@ var ErrClosed = errors.New("the database is closed")
 var ErrKey = errors.New("the key does not open this database")
 
 // OpenSQLite opens the database file at path, making it when it is absent.
-// It returns an error that wraps ErrKey when opts.Key is not the file's.
+// It returns an error that wraps ErrKey when opts.Key is not the file's, and
+// *DamagedError, as everything that reads or writes does, when the file is damaged.
 func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.Readers == 0 {
 		opts.Readers = 4
@@ -230,7 +231,7 @@ func (d *DB) explain(err error) error {
 	if full {
 		return fmt.Errorf("%w: %w", err, syscall.ENOSPC)
 	}
-	return err
+	return d.damaged(err)
 }
 
 // take waits for a connection, as long as ctx lets it.
@@ -272,7 +273,7 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	for _, f := range after {
 		f()
 	}
-	return err
+	return d.damaged(err)
 }
 
 // Truncate moves all that the write-ahead log holds into the database file and
@@ -379,7 +380,7 @@ func (d *DB) connect(ctx context.Context) (*conn, error) {
 		if errors.Is(err, sqlite3.NOTADB) {
 			err = fmt.Errorf("%w (%w)", ErrKey, err)
 		}
-		return nil, fmt.Errorf("connecting to database: %w", err)
+		return nil, fmt.Errorf("connecting to database: %w", d.damaged(err))
 	}
 	return &conn{sql: c, stmts: map[string]*sql.Stmt{}}, nil
 }

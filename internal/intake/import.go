@@ -34,7 +34,7 @@ func (im *Importer) Import(ctx context.Context, j Job) (*Result, error) {
 		return res, nil
 	}
 	im.o.Log.Info("import begins", slog.Int64("account", j.Account), slog.Int64("bytes", src.size), slog.Int64("files", src.files))
-	if j.Report, err = reportPath(j.Report, src, src.id(earlier)); err != nil {
+	if j.Report, err = reportPath(j.Report, src, src.id(earlier), j.Account); err != nil {
 		return nil, err
 	}
 	res.Report = j.Report

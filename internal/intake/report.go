@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,12 +74,14 @@ type report struct {
 	written int64
 }
 
-// reportPath is the path of the report that is asked for at name.
-func reportPath(name string, src *source, id string) (string, error) {
+// reportPath is the path of the report that is asked for at name. In a folder each
+// import has its own: of one source into two accounts, two.
+func reportPath(name string, src *source, id string, account int64) (string, error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		base := component(src.name)
 		base = strings.ToValidUTF8(base[:min(len(base), 100)], "") // a name of 255 bytes leaves no room
-		name = filepath.Join(name, base+"-"+id[:8]+".jsonl")
+		own := sha256.Sum256(fmt.Appendf(nil, "sijill/report/v1\n%s %d", id, account))
+		name = filepath.Join(name, base+"-"+hex.EncodeToString(own[:4])+".jsonl")
 	}
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err == nil {

@@ -282,7 +282,7 @@ func TestPipeIsNotOpened(t *testing.T) {
 		if err == nil {
 			t.Error("a pipe was imported")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("waiting at a pipe")
 	}
 }

@@ -32,7 +32,6 @@
 package mbox
 
 import (
-	"errors"
 	"io"
 )
 
@@ -53,24 +52,6 @@ const (
 // String is the variant's usual name.
 func (v Variant) String() string {
 	return [...]string{"mbox", "mboxrd", "mboxo", "mboxcl2"}[v&3]
-}
-
-// ErrVariant is returned by ParseVariant for a name that it does not know.
-var ErrVariant = errors.New("mbox: unknown variant")
-
-// ParseVariant reads a variant's name: auto, mboxrd, mboxo or mboxcl2.
-func ParseVariant(name string) (Variant, error) {
-	switch name {
-	case "", "auto":
-		return Auto, nil
-	case "mboxrd":
-		return RD, nil
-	case "mboxo":
-		return O, nil
-	case "mboxcl2":
-		return CL2, nil
-	}
-	return Auto, ErrVariant
 }
 
 // Kind says what a span holds.

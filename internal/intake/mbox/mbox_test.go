@@ -312,14 +312,3 @@ func TestFromLines(t *testing.T) {
 		}
 	}
 }
-
-func TestParseVariant(t *testing.T) {
-	for _, v := range []Variant{RD, O, CL2} {
-		if got, err := ParseVariant(v.String()); got != v || err != nil {
-			t.Errorf("%v: %v %v", v, got, err)
-		}
-	}
-	if _, err := ParseVariant("mbx"); !errors.Is(err, ErrVariant) {
-		t.Error(err)
-	}
-}
