@@ -97,8 +97,8 @@ type GrantFields struct {
 // ConfigFields are the fields of a config entry about the directory. Which address
 // or domain it is is sealed.
 type ConfigFields struct {
-	What  string `json:"what"`            // "address", "domain", "catch-all" of a domain
-	Did   string `json:"did"`             // "added", "changed", "removed"
+	What  string `json:"what"`            // "address", "domain", "catch-all" of a domain, "forwarding" of personal mail
+	Did   string `json:"did"`             // "added", "changed", "removed"; of forwarding "suspended"
 	Alias bool   `json:"alias,omitempty"` // the address takes mail and isn't offered to write from
 	Class Class  `json:"class,omitempty"` // of the address: Personal; office addresses leave it out
 }

@@ -53,8 +53,8 @@ var (
 	ErrProve = errors.New("who is there must be proven again")
 	// ErrScope says that the session isn't for personal mail.
 	ErrScope = errors.New("the session is for office mail alone")
-	// ErrFresh says that the password was chosen by somebody else and must be
-	// changed first.
+	// ErrFresh says that somebody else chose the password, or has seen the code that
+	// opened this session, and that the password must be changed first.
 	ErrFresh = errors.New("the password must be changed first")
 	// ErrConsent says that personal mail would be lost, and that nobody said yes.
 	ErrConsent = errors.New("personal mail would be lost")
@@ -95,6 +95,10 @@ type Options struct {
 	// ProveEvery is how long after showing a credential a person may change
 	// others; ErrProve after that. 0 means as long as the session lasts.
 	ProveEvery time.Duration
+	// Forwarding suspends, in the transaction in which a password is reset or
+	// recovered, what passes an account's personal mail on, and tells whether there
+	// was any. nil where nothing does.
+	Forwarding func(tx *db.Tx, account int64) (bool, error)
 }
 
 // Access lets people in. It is safe for concurrent use.

@@ -159,10 +159,6 @@ func TestResetClosesPersonalMail(t *testing.T) {
 	if !s.Account.Fresh {
 		t.Error("nobody says that the password must be changed")
 	}
-	_, err = o.NewRecovery(t.Context(), s, by(s))
-	wants(t, "a new code without a step-up", err, ErrStepUp)
-	_, err = o.MakeAppPassword(t.Context(), s, "phone", people.ScopePersonal, by(s))
-	wants(t, "an app password for closed mail", err, ErrClosed)
 	_, err = o.ResetRoots(t.Context(), s, by(s), OldPersonalMail)
 	wants(t, "new roots for a password of somebody else's", err, ErrFresh)
 	slip := "x"
@@ -174,6 +170,8 @@ func TestResetClosesPersonalMail(t *testing.T) {
 	o.must(o.StepUpByCode(t.Context(), s, strings.ToUpper(strings.ReplaceAll(code, "-", " ")), by(s)))
 	o.check("stepped up", s, entry, true)
 	o.check("the given password, again", o.in(given), entry, false)
+	_, err = o.NewRecovery(t.Context(), s, by(s))
+	wants(t, "a new code, before the password is hers", err, ErrFresh)
 	own := o.secret("a password of her own")
 	if _, err := o.ChangePassword(t.Context(), s, given, own, by(s)); err != nil {
 		t.Fatal(err)
@@ -197,6 +195,10 @@ func TestStepUpOpensToPassword(t *testing.T) {
 	}
 	o.check("closed", s, entry, false)
 	o.check("closed", o.in(own), entry, false)
+	_, err = o.NewRecovery(t.Context(), s, by(s))
+	wants(t, "a new code without a step-up", err, ErrStepUp)
+	_, err = o.MakeAppPassword(t.Context(), s, "phone", people.ScopePersonal, by(s))
+	wants(t, "an app password for closed mail", err, ErrClosed)
 	o.must(o.StepUpByCode(t.Context(), s, code, by(s)))
 	o.check("after a step-up", o.in(own), entry, true)
 	if list, err := o.vault.Envelopes(t.Context(), s.Account.ID); err != nil || hasDeep(list, "password/") {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"sijill"
+	"sijill/internal/db"
 	"sijill/internal/people"
 	"sijill/internal/vault"
 )
@@ -20,8 +22,10 @@ type New struct {
 
 // NewAccount makes an account, with the roots of its mail; "" has a password made.
 // Whoever made it has seen what opens them: when its person first changes the
-// password, new roots take their place. Errors are those of people.Add.
-func (a *Access) NewAccount(ctx context.Context, by people.By, account people.Account, password string) (*New, error) {
+// password, new roots take their place. It is made with all the addresses or not at all.
+// Errors are those of people.AddWith; with any other, an account that isn't nil is made
+// all the same.
+func (a *Access) NewAccount(ctx context.Context, by people.By, account people.Account, password string, more ...people.Address) (*New, error) {
 	if password == "" {
 		password = people.GeneratePassword()
 	}
@@ -29,8 +33,8 @@ func (a *Access) NewAccount(ctx context.Context, by people.By, account people.Ac
 	if err != nil {
 		return nil, fmt.Errorf("adding an account: %w", err)
 	}
-	account.Fresh = true
-	if account, err = a.People.AddWith(ctx, by, account, n); err != nil {
+	account.Fresh, account.Seen = true, true
+	if account, err = a.People.AddWith(ctx, by, account, n, more...); err != nil {
 		return nil, err
 	}
 	made := &New{Account: account, Password: password}
@@ -83,8 +87,8 @@ func (a *Access) Prove(ctx context.Context, s *Session, password string, by peop
 
 // ChangePassword changes the password of s's person, who proves to know the old
 // one; "" will do while the session is stepped up. All other sessions end. What the
-// old one opened the new one opens. When the old one was chosen by somebody else and
-// opened mail, new roots are made, and the result is a new recovery code, to be
+// old one opened the new one opens. When whoever made the account has seen what opens
+// the mail, and it is open here, new roots are made, and the result is a new recovery code, to be
 // shown once; else it is "". Errors: people.ErrCredentials, people.ErrSlowDown,
 // people.ErrPassword.
 func (a *Access) ChangePassword(ctx context.Context, s *Session, old, password string, by people.By) (string, error) {
@@ -126,7 +130,6 @@ func (a *Access) change(ctx context.Context, s *Session, old *people.Proof, n *p
 	if err != nil {
 		return "", err
 	}
-	seen := account.Fresh && ring != nil // by who made the account
 	if ring == nil {
 		if own := s.Ring(); own != nil {
 			ring = own.Clone()
@@ -135,6 +138,7 @@ func (a *Access) change(ctx context.Context, s *Session, old *people.Proof, n *p
 	if ring != nil {
 		defer ring.Close()
 	}
+	seen := account.Seen && ring != nil // What opens it, by who made the account.
 	proof := &people.Proof{By: "password", Credential: n.Credential, Secret: n.Secret, HasSecret: true}
 	if ring != nil && !seen {
 		if err := a.put(ctx, ring, n.Credential, n.Secret, vault.Everyday); err != nil {
@@ -144,6 +148,7 @@ func (a *Access) change(ctx context.Context, s *Session, old *people.Proof, n *p
 	if err := a.People.ReplacePassword(ctx, by, account.ID, n, people.Change{Keep: s.ID, Did: "changed"}); err != nil {
 		return "", err
 	}
+	s.Account.Fresh = false
 	a.remember(s, proof)
 	if !seen || !s.Scope.Has(people.Personal) {
 		return "", nil
@@ -153,12 +158,16 @@ func (a *Access) change(ctx context.Context, s *Session, old *people.Proof, n *p
 		return "", err
 	}
 	// The code before was seen, too, by who made the account.
-	return code, a.People.ForgetOldRecovery(ctx, account.ID)
+	if err := a.People.ForgetOldRecovery(ctx, account.ID); err != nil {
+		return code, err
+	}
+	s.Account.Seen = false
+	return code, nil
 }
 
 // ResetPassword sets the password of an account for who lost it, by an
-// administrator; "" has one made. Its sessions and app passwords end, and its
-// personal mail is closed until its person opens it by recovery code or passkey. It
+// administrator; "" has one made. Its sessions and app passwords end, what passes its
+// personal mail on is suspended (Options.Forwarding), and its personal mail is closed until its person opens it by recovery code or passkey. It
 // returns the password. Errors: people.ErrPassword, fs.ErrNotExist.
 func (a *Access) ResetPassword(ctx context.Context, by people.By, account int64, password string) (string, error) {
 	if password == "" {
@@ -168,10 +177,26 @@ func (a *Access) ResetPassword(ctx context.Context, by people.By, account int64,
 	if err != nil {
 		return "", fmt.Errorf("resetting a password: %w", err)
 	}
-	if err := a.People.ReplacePassword(ctx, by, account, n, people.Change{Did: "reset", Fresh: true, EndApps: true}); err != nil {
+	if err := a.People.ReplacePassword(ctx, by, account, n, people.Change{Did: "reset", Fresh: true, EndApps: true, With: a.suspend(by, account)}); err != nil {
 		return "", err
 	}
 	return password, a.ended(ctx, account)
+}
+
+// suspend is what goes with a reset: the person's personal mail is not passed on
+// any more until they say so again. Who took the account may have set that.
+func (a *Access) suspend(by people.By, account int64) func(tx *db.Tx) error {
+	if a.Forwarding == nil {
+		return nil
+	}
+	return func(tx *db.Tx) error {
+		did, err := a.Forwarding(tx, account)
+		if err != nil || !did {
+			return err
+		}
+		return a.People.Owe(tx, by, people.Event{Kind: sijill.Config, Account: account,
+			Fields: people.Fields{What: "forwarding", Did: "suspended", Class: people.Personal}})
+	}
 }
 
 // ended closes all that an account has open and drops the envelopes of credentials
@@ -226,7 +251,7 @@ func (a *Access) recover(ctx context.Context, by people.By, proof *people.Proof,
 	}
 	newest, err := a.newest(ctx, account, proof.Credential)
 	if err == nil {
-		err = a.People.ReplacePassword(ctx, by, account, n, people.Change{Did: "reset", EndApps: true, EndCodes: true})
+		err = a.People.ReplacePassword(ctx, by, account, n, people.Change{Did: "reset", EndApps: true, EndCodes: true, With: a.suspend(by, account)})
 	}
 	if err == nil && newest && ring != nil {
 		code, err = a.code(ctx, by, account, ring, false)
@@ -264,9 +289,9 @@ func (a *Access) resumeRecovered(ctx context.Context, proof *people.Proof, n *pe
 
 // NewRecovery makes a printed code in place of the one that s's person has, and
 // returns it to be shown once. Errors: ErrStepUp unless the session is stepped up,
-// ErrScope.
+// ErrScope, ErrProve, ErrFresh.
 func (a *Access) NewRecovery(ctx context.Context, s *Session, by people.By) (string, error) {
-	if err := a.may(s, true); err != nil {
+	if err := a.may(ctx, s, true); err != nil {
 		return "", err
 	}
 	a.changing.Lock()
@@ -286,11 +311,11 @@ func (a *Access) NewRecovery(ctx context.Context, s *Session, by people.By) (str
 
 // MakeAppPassword makes a password for one mail program of s's person. One for
 // personal mail opens the everyday ring. Errors: ErrClosed when it should and the
-// session has none to give, ErrScope, ErrProve, and those of
+// session has none to give, ErrScope, ErrProve, ErrFresh, and those of
 // people.MakeAppPassword.
 func (a *Access) MakeAppPassword(ctx context.Context, s *Session, label string, scope people.Scope, by people.By) (*people.NewApp, error) {
 	personal := scope.Has(people.Personal)
-	if err := a.may(s, personal); err != nil {
+	if err := a.may(ctx, s, personal); err != nil {
 		return nil, err
 	}
 	a.changing.Lock()
@@ -331,17 +356,20 @@ func (a *Access) RevokeAppPassword(ctx context.Context, by people.By, account, i
 }
 
 // BeginTOTP makes a second factor for s's person, in force once ConfirmTOTP has
-// seen a code of it. Errors: ErrProve, people.ErrNoKey.
+// seen a code of it. Errors: ErrProve, ErrFresh, people.ErrNoKey.
 func (a *Access) BeginTOTP(ctx context.Context, s *Session) (people.TOTP, error) {
-	if err := a.may(s, false); err != nil {
+	if err := a.may(ctx, s, false); err != nil {
 		return people.TOTP{}, err
 	}
 	return a.People.BeginTOTP(ctx, s.Account.ID, a.Issuer)
 }
 
-// ConfirmTOTP puts a second factor in force. Errors: ErrCode, fs.ErrNotExist when
-// none was begun.
+// ConfirmTOTP puts a second factor in force. Errors: ErrCode, ErrFresh, fs.ErrNotExist
+// when none was begun.
 func (a *Access) ConfirmTOTP(ctx context.Context, s *Session, code string, by people.By) error {
+	if err := a.own(ctx, s); err != nil {
+		return err
+	}
 	by.Account = s.Account.ID
 	err := a.People.ConfirmTOTP(ctx, by, s.Account.ID, code)
 	a.tell(ctx, false)
@@ -349,8 +377,11 @@ func (a *Access) ConfirmTOTP(ctx context.Context, s *Session, code string, by pe
 }
 
 // RemoveTOTP ends the second factor of s's person, who shows a code of it. Errors:
-// ErrCode, people.ErrSlowDown, fs.ErrNotExist when there is none.
+// ErrCode, ErrFresh, people.ErrSlowDown, fs.ErrNotExist when there is none.
 func (a *Access) RemoveTOTP(ctx context.Context, s *Session, code string, by people.By) error {
+	if err := a.own(ctx, s); err != nil {
+		return err
+	}
 	by.Account = s.Account.ID
 	err := a.People.CheckCode(ctx, s.Account.ID, code, by.From)
 	if err == nil {
@@ -360,11 +391,15 @@ func (a *Access) RemoveTOTP(ctx context.Context, s *Session, code string, by peo
 	return err
 }
 
-// RemoveTOTPOf ends the second factor of an account, by an administrator.
-func (a *Access) RemoveTOTPOf(ctx context.Context, by people.By, account int64) error {
-	err := a.People.RemoveTOTP(ctx, by, account)
-	a.tell(ctx, false)
-	return err
+// EndTOTP ends the second factor of an account for who lost it, by an administrator.
+// Its sessions end, as they do when a password is reset: they were opened with a factor
+// that nobody has any more, or by whoever has it now. Errors: fs.ErrNotExist when there
+// is none.
+func (a *Access) EndTOTP(ctx context.Context, by people.By, account int64) error {
+	if err := a.People.EndTOTP(ctx, by, account); err != nil {
+		return err
+	}
+	return a.ended(ctx, account)
 }
 
 // Suspend lets nobody sign in to an account until Restore, and ends what goes on.

@@ -30,10 +30,10 @@ func (a *Access) Passkeys(ctx context.Context, account int64) ([]Passkey, error)
 	return out, err
 }
 
-// BeginRegister asks the browser of s's person to make a passkey. Errors: ErrProve,
+// BeginRegister asks the browser of s's person to make a passkey. Errors: ErrProve, ErrFresh,
 // people.ErrNoKey, people.ErrTooMany.
 func (a *Access) BeginRegister(ctx context.Context, s *Session) (people.Ceremony, error) {
-	if err := a.may(s, false); err != nil {
+	if err := a.may(ctx, s, false); err != nil {
 		return people.Ceremony{}, err
 	}
 	return a.People.BeginRegister(ctx, s.Account.ID)
@@ -44,10 +44,10 @@ func (a *Access) BeginRegister(ctx context.Context, s *Session) (people.Ceremony
 // one; a later FinishStepUp by it in a session that is stepped up adds what is
 // missing. Most authenticators tell their secret only when they sign: then there is
 // a ceremony that comes next, whose answer is for FinishOpening. A passkey without PRF
-// is for signing in only. Errors: people.ErrCredentials, people.ErrInvalid for its
-// name, fs.ErrExist.
+// is for signing in only. Errors: ErrProve, ErrFresh, people.ErrCredentials,
+// people.ErrInvalid for its name, fs.ErrExist.
 func (a *Access) FinishRegister(ctx context.Context, s *Session, state string, answer []byte, name string, by people.By) (Passkey, *people.Ceremony, error) {
-	if err := a.may(s, false); err != nil {
+	if err := a.may(ctx, s, false); err != nil {
 		return Passkey{}, nil, err
 	}
 	by.Account = s.Account.ID
@@ -65,8 +65,11 @@ func (a *Access) FinishRegister(ctx context.Context, s *Session, state string, a
 }
 
 // FinishOpening opens to a new passkey what the session has open. Errors:
-// people.ErrCredentials.
+// ErrFresh, people.ErrCredentials.
 func (a *Access) FinishOpening(ctx context.Context, s *Session, state string, answer []byte, by people.By) (Passkey, error) {
+	if err := a.own(ctx, s); err != nil {
+		return Passkey{}, err
+	}
 	proof, err := a.People.FinishProof(ctx, s.Account.ID, state, answer, by.From)
 	a.tell(ctx, false)
 	if err != nil {
@@ -95,7 +98,7 @@ func (a *Access) lendOpen(ctx context.Context, s *Session, proof *people.Proof) 
 	}
 	a.changing.Lock()
 	defer a.changing.Unlock()
-	c := &shown{"passkey", proof.Credential, proof.Secret}
+	c := &shown{by: "passkey", credential: proof.Credential, secret: proof.Secret}
 	if _, deep := a.recall(s); deep != nil {
 		return a.lend(ctx, s, deep, c, true)
 	}
@@ -106,15 +109,18 @@ func (a *Access) lendOpen(ctx context.Context, s *Session, proof *people.Proof) 
 	return a.widen(ctx, s.Account.ID, ring, c, vault.Everyday)
 }
 
-// RenamePasskey names a passkey anew. Errors: people.ErrInvalid, fs.ErrNotExist.
+// RenamePasskey names a passkey anew. Errors: ErrFresh, people.ErrInvalid, fs.ErrNotExist.
 func (a *Access) RenamePasskey(ctx context.Context, s *Session, id int64, name string) error {
+	if err := a.own(ctx, s); err != nil {
+		return err
+	}
 	return a.People.RenamePasskey(ctx, s.Account.ID, id, name)
 }
 
 // RemovePasskey ends a passkey of s's person, and what it opened. Errors: ErrProve,
-// fs.ErrNotExist.
+// ErrFresh, fs.ErrNotExist.
 func (a *Access) RemovePasskey(ctx context.Context, s *Session, id int64, by people.By) error {
-	if err := a.may(s, false); err != nil {
+	if err := a.may(ctx, s, false); err != nil {
 		return err
 	}
 	by.Account = s.Account.ID

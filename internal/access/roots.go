@@ -117,22 +117,20 @@ const OldPersonalMail Loss = "old personal mail"
 // neither recovery code nor passkey: personal mail that came until now is lost
 // (unless one of those turns up: then StepUp by it opens that mail again), and what
 // comes from now on is open. It returns a new recovery code, to be shown once. The
-// person's other sessions end, and app passwords for personal mail. agreed must be OldPersonalMail, else ErrConsent.
+// person's other sessions end, and app passwords for personal mail. A code that whoever
+// made the account has seen ends for good. agreed must be OldPersonalMail, else ErrConsent.
 // Errors: ErrFresh while the password is somebody else's, ErrProve when the person
 // showed no credential of late, ErrScope.
 func (a *Access) ResetRoots(ctx context.Context, s *Session, by people.By, agreed Loss) (string, error) {
 	if agreed != OldPersonalMail {
 		return "", ErrConsent
 	}
-	if err := a.may(s, true); err != nil {
+	if err := a.may(ctx, s, true); err != nil {
 		return "", err
 	}
 	account, err := a.People.Get(ctx, s.Account.ID)
 	if err != nil {
 		return "", err
-	}
-	if account.Fresh {
-		return "", ErrFresh
 	}
 	a.changing.Lock()
 	defer a.changing.Unlock()
@@ -143,6 +141,12 @@ func (a *Access) ResetRoots(ctx context.Context, s *Session, by people.By, agree
 	code, err := a.anew(ctx, s, &people.Proof{By: c.by, Credential: c.credential, Secret: c.secret, HasSecret: true}, nil, by)
 	if err != nil {
 		return "", fmt.Errorf("making new roots: %w", err)
+	}
+	if account.Seen {
+		if err := a.People.ForgetOldRecovery(ctx, s.Account.ID); err != nil {
+			return code, err
+		}
+		s.Account.Seen = false
 	}
 	if err := a.People.RevokeOthers(ctx, s.Account.ID, s.ID); err != nil {
 		return code, err
@@ -174,11 +178,32 @@ func (a *Access) revokePersonal(ctx context.Context, s *Session, by people.By) e
 	return a.tidyLocked(ctx, s.Account.ID, true)
 }
 
-// may tells whether s may change credentials: ErrProve when its person showed none
-// of late. personal says that it must be for personal mail, else ErrScope.
-func (a *Access) may(s *Session, personal bool) error {
+// own returns ErrFresh while somebody else knows what an account is opened with:
+// what is made in its sessions would stay theirs after the person has changed it.
+// It asks the database: the password may have been reset since s began.
+func (a *Access) own(ctx context.Context, s *Session) error {
+	account, err := a.People.Get(ctx, s.Account.ID)
+	if err != nil {
+		return err
+	}
+	if account.Fresh || account.Seen && s.Open() {
+		return ErrFresh
+	}
+	return nil
+}
+
+// MayChange tells whether s may change what decides over its person's mail, as
+// credentials do: ErrFresh while the password is somebody else's, ErrProve when the
+// person showed none of late.
+func (a *Access) MayChange(ctx context.Context, s *Session) error { return a.may(ctx, s, false) }
+
+// may is MayChange; personal says that s must be for personal mail, else ErrScope.
+func (a *Access) may(ctx context.Context, s *Session, personal bool) error {
 	if personal && !s.Scope.Has(people.Personal) {
 		return ErrScope
+	}
+	if err := a.own(ctx, s); err != nil {
+		return err
 	}
 	if s.ID == 0 || a.ProveEvery != 0 && a.now().Sub(s.Proven) > a.ProveEvery {
 		return ErrProve
@@ -235,7 +260,7 @@ func (a *Access) stepUp(ctx context.Context, s *Session, proof *people.Proof, by
 	defer a.changing.Unlock()
 	before, deep := a.recall(s)
 	if deep != nil {
-		before = &shown{proof.By, proof.Credential, proof.Secret}
+		before = &shown{by: proof.By, credential: proof.Credential, secret: proof.Secret}
 		if err := a.lend(ctx, s, deep, before, proof.HasSecret); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,22 @@ type held struct {
 type shown struct {
 	by, credential string
 	secret         [32]byte
+	at             time.Time
+}
+
+// stale tells whether a credential was shown too long ago to be kept. A passkey's or
+// a recovery code's secret opens the deep root, which is promised for no longer than
+// a step-up lasts.
+func (c *shown) stale(now time.Time) bool {
+	return slices.Contains(rootsFor(c.by), vault.Deep) && !now.Before(c.at.Add(DeepFor))
+}
+
+// forget overwrites the credential that the person showed.
+func (h *held) forget() {
+	if h.shown != nil {
+		h.shown.secret = [32]byte{}
+		h.shown = nil
+	}
 }
 
 func (h *held) close() {
@@ -60,10 +77,8 @@ func (h *held) close() {
 			r.Close()
 		}
 	}
-	if h.shown != nil {
-		h.shown.secret = [32]byte{}
-	}
-	h.ring, h.deep, h.shown = nil, nil, nil
+	h.forget()
+	h.ring, h.deep = nil, nil
 }
 
 // Ring is what opens the owner's mail in this session: the deep ring while that is
@@ -85,6 +100,11 @@ func (s *Session) Ring() *vault.Ring {
 	}
 	return h.ring
 }
+
+// Fresh tells whether the person must choose a password before anything else:
+// somebody else chose the one there is, or has seen the code by which personal mail
+// is open here.
+func (s *Session) Fresh() bool { return s.Account.Fresh || s.Account.Seen && s.Open() }
 
 // Open tells whether personal mail can be read.
 func (s *Session) Open() bool { return s.Ring() != nil }
@@ -209,7 +229,9 @@ func (a *Access) remember(s *Session, proof *people.Proof) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.hold(s).shown = &shown{proof.By, proof.Credential, proof.Secret}
+	h := a.hold(s)
+	h.forget()
+	h.shown = &shown{proof.By, proof.Credential, proof.Secret, a.now()}
 }
 
 // recall gives what the person showed of late, and a deep ring of the newest roots
@@ -221,9 +243,12 @@ func (a *Access) recall(s *Session) (*shown, *vault.Ring) {
 	if h == nil || h.account != s.Account.ID {
 		return nil, nil
 	}
+	if h.shown != nil && h.shown.stale(a.now()) {
+		h.forget()
+	}
 	var c *shown
 	if h.shown != nil {
-		c = &shown{h.shown.by, h.shown.credential, h.shown.secret}
+		c = &shown{h.shown.by, h.shown.credential, h.shown.secret, h.shown.at}
 	}
 	if h.deep == nil || !h.newest || !a.now().Before(h.until) {
 		return c, nil
@@ -240,7 +265,7 @@ func (a *Access) holdsOlder(s *Session) bool {
 }
 
 // sweep closes the rings that were not used of late, and the deep ones whose hour
-// is over.
+// is over; with these goes what was shown to open them.
 func (a *Access) sweep() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -250,6 +275,9 @@ func (a *Access) sweep() {
 		if h.deep != nil && !deep {
 			h.deep.Close()
 			h.deep, h.newest = nil, false
+		}
+		if h.shown != nil && h.shown.stale(now) {
+			h.forget()
 		}
 		if len(h.live) > 0 || now.Sub(h.used) < RingIdle {
 			continue

@@ -109,6 +109,12 @@ func Compose(d *Draft) ([]byte, error) {
 	return c.out.Bytes(), nil
 }
 
+// Writable tells whether Compose takes an address.
+func Writable(addr string) bool {
+	_, ok := writableAddress(addr)
+	return ok
+}
+
 // composer writes one message. The first error stays.
 type composer struct {
 	draft *Draft

@@ -239,8 +239,8 @@ func TestComposeMessagesWithin(t *testing.T) {
 		"good": inner, "8bit": append(slices.Clone(inner), "\xd3\xcc\xe1\r\n"...), "bare LF": bytes.ReplaceAll(inner, []byte("\r"), nil), "no end": inner[:len(inner)-2],
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := ForwardWhole(Parse(raw), "Fwd:")
-			d.From, d.Text = Address{"", "c@d.example"}, "see below"
+			d := &Draft{From: Address{"", "c@d.example"}, Subject: "Fwd: inner", Text: "see below",
+				Files: []File{{Name: "inner.eml", Type: "message/rfc822", Data: raw}}}
 			m := mustCompose0(t, d)
 			if m.Subject() != "Fwd: inner" || len(m.Attachments()) != 1 || m.Attachments()[0].Part.Nested == nil {
 				t.Fatalf("subject %q, %d attachments", m.Subject(), len(m.Attachments()))

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,10 @@ func (m *Message) Cc() []Address { return m.all("Cc") }
 
 // Bcc returns the addresses of all Bcc fields.
 func (m *Message) Bcc() []Address { return m.all("Bcc") }
+
+// Resent returns the addresses of all Resent-From and Resent-Sender fields: of who
+// sent the message again, each time that somebody did.
+func (m *Message) Resent() []Address { return append(m.all("Resent-From"), m.all("Resent-Sender")...) }
 
 func (m *Message) first(name string) []Address {
 	if f := m.Header.Lookup(name); f != nil {
@@ -83,6 +88,35 @@ next:
 		refs = append(refs, id)
 	}
 	return refs
+}
+
+// maxNamed is how many ids Answers returns, and maxNaming how many bytes of a field
+// it reads for them: headers come as long as messages.
+const (
+	maxNamed  = 1000
+	maxNaming = 128 << 10
+)
+
+// Answers returns the ids of every References field and then of every In-Reply-To
+// field, without angle brackets, for who asks what a message answers and must not
+// be got round by a second field or a long one: the first of them and the last,
+// at most 1,000 together.
+func (m *Message) Answers() (named []string) {
+	for _, name := range []string{"References", "In-Reply-To"} {
+		for _, f := range m.Header.All(name) {
+			v := f.unfolded()
+			if len(v) > maxNaming {
+				if id := firstID(v); id != "" {
+					named = append(named, id)
+				}
+				v = v[len(v)-maxNaming:]
+			}
+			if named = append(named, ids(v, len(v), true)...); len(named) > maxNamed {
+				named = slices.Concat(named[:1], named[len(named)-maxNamed+1:])
+			}
+		}
+	}
+	return named
 }
 
 // Date returns what the Date header says, wherever it may lie in time; false

@@ -8,7 +8,7 @@ import (
 )
 
 // within fails the test if do takes longer: by far too long for code that is
-// linear, far too short for code that is not.
+// linear, on a slow machine too, far too short for code that is not.
 func within(t *testing.T, limit time.Duration, do func()) {
 	t.Helper()
 	start := time.Now()
@@ -24,7 +24,7 @@ func TestUnclosedMultiparts(t *testing.T) {
 		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
 	}
 	b.WriteString("\r\nthe end")
-	within(t, 250*time.Millisecond, func() {
+	within(t, 5*time.Second, func() {
 		m := Parse([]byte(b.String()))
 		check(t, m)
 		if got := m.Text(); got != "the end" {
@@ -42,7 +42,7 @@ func TestDeepNesting(t *testing.T) {
 	for name, raw := range map[string]string{"multipart": multi.String(), "message": rfc822.String()} {
 		t.Run(name, func(t *testing.T) {
 			var m *Message
-			within(t, 250*time.Millisecond, func() { m = Parse([]byte(raw)) })
+			within(t, 5*time.Second, func() { m = Parse([]byte(raw)) })
 			check(t, m)
 			if len(m.Warnings) == 0 {
 				t.Error("no warning")
@@ -91,7 +91,7 @@ func TestEncodedNesting(t *testing.T) {
 		t.Errorf("text %q", m.Text())
 	}
 	big := strings.Repeat("Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n", 60) + strings.Repeat("x", 1<<20)
-	within(t, time.Second, func() { check(t, Parse([]byte(big))) })
+	within(t, 10*time.Second, func() { check(t, Parse([]byte(big))) })
 }
 
 // TestLinear feeds what makes careless parsers quadratic: openings without end.
@@ -132,7 +132,7 @@ func TestLinear(t *testing.T) {
 		"padding":             "Content-Transfer-Encoding: base64\n\n" + fill("A==="),
 	} {
 		t.Run(name, func(t *testing.T) {
-			within(t, 3*time.Second, func() {
+			within(t, 30*time.Second, func() {
 				m := Parse([]byte(raw))
 				check(t, m)
 				SubjectBase(m.Subject())

@@ -70,30 +70,6 @@ func TestReplySubject(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	if got, want := Quote("a\n\n> b\r\n"), "> a\n>\n>> b\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-func TestForward(t *testing.T) {
-	d := full()
-	d.Files = append(d.Files, File{Name: "inner.eml", Type: "message/rfc822", Data: []byte("Subject: i\r\nContent-Type: image/png; name=q.png\r\n\r\nx\r\n")})
-	m := mustCompose(t, d)
-	f := Forward(m, "Fwd:")
-	if len(f.Files) != 4 || f.Subject != "Fwd: "+d.Subject {
-		t.Fatalf("%d files, subject %q", len(f.Files), f.Subject)
-	}
-	for i := range f.Files[:2] {
-		if f.Files[i].Name != d.Files[i].Name || string(f.Files[i].Data) != string(d.Files[i].Data) {
-			t.Errorf("file %d is %q", i, f.Files[i].Name)
-		}
-	}
-	if f.Files[3].Type != "message/rfc822" || string(f.Files[3].Data) != string(d.Files[3].Data) {
-		t.Errorf("the message within is %q", f.Files[3].Data)
-	}
-}
-
 // A reply to a long conversation keeps its first message and the newest.
 func TestReplyReferences(t *testing.T) {
 	refs := ""
@@ -112,12 +88,12 @@ func FuzzReply(f *testing.F) {
 	f.Add([]byte("From: hind@diwan.example\r\nSubject: FW: رد:\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: z\r\n\r\n--b\r\nContent-Type: a/b; name=\"c\"\r\n\r\nd\r\n--b--"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m := Parse(raw)
-		drafts := []*Draft{Forward(m, "Fwd:"), ForwardWhole(m, "Fwd:")}
+		var drafts []*Draft
 		for _, kind := range []ReplyKind{ReplySender, ReplyAll, ReplyList} {
 			drafts = append(drafts, Reply(m, kind, mine, "رد:"))
 		}
 		for _, d := range drafts {
-			d.From.Addr, d.Text = "a@b.example", Quote(m.Text())
+			d.From.Addr, d.Text = "a@b.example", m.Text()
 			out, err := Compose(d)
 			if err != nil {
 				t.Fatalf("%v: %+v", err, d)

@@ -24,6 +24,16 @@ func checkName(name string) error {
 	return nil
 }
 
+// Check returns ErrInvalid for an account that Add would refuse whoever else is
+// there: for its address, its name, its class or its roles.
+func Check(a Account) error {
+	local, _, err := normalise(a.Address)
+	if err == nil {
+		err = check(&a, local)
+	}
+	return err
+}
+
 func check(a *Account, local string) error {
 	if a.Class == "" {
 		a.Class = Office
@@ -232,7 +242,8 @@ func (p *People) Restore(ctx context.Context, by By, account int64) error {
 }
 
 // Remove is Suspend for good: besides, its app passwords are gone and its
-// addresses are free for others, so that mail to them is refused. Its mail, and
+// addresses are free for others (personal ones after a while, see ErrFormer), so
+// that mail to them is refused. Its mail, and
 // its name in the register, stay. The errors are Suspend's.
 func (p *People) Remove(ctx context.Context, by By, account int64) error {
 	return p.setState(ctx, by, account, Removed, "removed", func(tx *db.Tx) error {
@@ -245,6 +256,9 @@ func (p *People) Remove(ctx context.Context, by By, account int64) error {
 		}
 		if _, err := tx.Exec(`UPDATE domain SET catch_domain = '', catch_local = '' WHERE EXISTS (SELECT 1 FROM address d
 			WHERE d.account = ? AND d.domain = catch_domain AND d.local = catch_local)`, account); err != nil {
+			return err
+		}
+		if err := p.remember(tx, "account = ? AND class = 'personal'", account); err != nil {
 			return err
 		}
 		if _, err := tx.Exec("DELETE FROM address WHERE account = ?", account); err != nil {

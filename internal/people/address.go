@@ -66,6 +66,14 @@ func domainLabels(name string) (string, error) {
 	return labels, nil
 }
 
+// SameDomain tells whether two names are of one domain, in whatever case and script
+// they are written.
+func SameDomain(a, b string) bool {
+	one, err := domainLabels(a)
+	other, err2 := domainLabels(b)
+	return err == nil && err2 == nil && one == other
+}
+
 // shown is the address as people read it. A domain that can't be shown in its own
 // script stays as it is.
 func shown(local, domain string) string {

@@ -24,6 +24,9 @@ type Address struct {
 	// unless Sends is set. An address that is no alias always sends.
 	Alias bool
 	Sends bool
+	// Reassign has AddAddress give the address even though it was another account's
+	// personal one of late. Whoever asks for it answers for it; it isn't stored.
+	Reassign bool
 }
 
 // owned is an Address with whose it is.
@@ -67,42 +70,59 @@ func addresses(tx *db.Tx, account int64) (list []Address, err error) {
 
 // AddAddress gives an account one more address; with Primary it becomes its own.
 // It returns ErrInvalid, ErrForeign when the domain isn't the office's,
-// fs.ErrExist when somebody has the address, and fs.ErrNotExist when there is no
-// such account.
+// fs.ErrExist when somebody has the address, ErrFormer when it was a personal one of
+// somebody else's of late and a.Reassign isn't set, and fs.ErrNotExist when there is
+// no such account.
 func (p *People) AddAddress(ctx context.Context, by By, account int64, a Address) error {
-	local, domain, err := normalise(a.Address)
+	f, err := formOf(a)
 	if err == nil {
-		err = checkAddress(&a, local)
+		err = p.db.Write(ctx, func(tx *db.Tx) error { return p.addAddress(tx, by, account, f) })
 	}
-	if err != nil {
-		return fmt.Errorf("adding an address: %w", err)
-	}
-	err = p.db.Write(ctx, func(tx *db.Tx) error {
-		if err := ours(tx, domain); err != nil {
-			return err
-		}
-		if err := free(tx, local, domain); err != nil {
-			return err
-		}
-		if _, err := one(tx, "WHERE a.id = ? AND a.state <> 2", account); err != nil {
-			return err
-		}
-		place, err := nextPlace(tx, account, a.Primary)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec("INSERT INTO address (domain, local, account, class, name, signature, alias, sends, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			domain, local, account, a.Class, a.Name, a.Signature, a.Alias, a.Sends, place)
-		if err != nil {
-			return err
-		}
-		a.Address = shown(local, domain)
-		return p.owe(tx, ofAddress(by, account, a, "added"))
-	})
 	if err != nil {
 		return fmt.Errorf("adding an address: %w", err)
 	}
 	return nil
+}
+
+// formed is an address to be added, in the form in which it is stored.
+type formed struct {
+	Address
+	local, domain string
+}
+
+// formOf checks an address to be added, or returns ErrInvalid.
+func formOf(a Address) (f formed, err error) {
+	f.Address = a
+	if f.local, f.domain, err = normalise(a.Address); err == nil {
+		err = checkAddress(&f.Address, f.local)
+	}
+	f.Address.Address = shown(f.local, f.domain)
+	return f, err
+}
+
+func (p *People) addAddress(tx *db.Tx, by By, account int64, f formed) error {
+	if err := ours(tx, f.domain); err != nil {
+		return err
+	}
+	if err := free(tx, f.local, f.domain); err != nil {
+		return err
+	}
+	if err := p.unclaimed(tx, f.local, f.domain, account); err != nil && !f.Reassign {
+		return err
+	}
+	if _, err := one(tx, "WHERE a.id = ? AND a.state <> 2", account); err != nil {
+		return err
+	}
+	place, err := nextPlace(tx, account, f.Primary)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec("INSERT INTO address (domain, local, account, class, name, signature, alias, sends, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		f.domain, f.local, account, f.Class, f.Name, f.Signature, f.Alias, f.Sends, place)
+	if err != nil {
+		return err
+	}
+	return p.owe(tx, ofAddress(by, account, f.Address, "added"))
 }
 
 // ofAddress is the event of a change of an address.
@@ -211,6 +231,9 @@ func (p *People) RemoveAddress(ctx context.Context, by By, account int64, addres
 	err = p.db.Write(ctx, func(tx *db.Tx) error {
 		has, err := find(tx, local, domain)
 		if err != nil {
+			return err
+		}
+		if err := p.remember(tx, "domain = ? AND local = ? AND class = 'personal'", domain, local); err != nil {
 			return err
 		}
 		if err := change(tx, "DELETE FROM address WHERE domain = ? AND local = ? AND account = ?", domain, local, account); err != nil {

@@ -207,3 +207,39 @@ func TestStates(t *testing.T) {
 	o.must(o.Restore(t.Context(), By{}, a.ID))
 	wants(t, "restored", o.in("layla", secret, home), nil)
 }
+
+// What was somebody's personal address goes to nobody else for a while, nor by way
+// of a catch-all; to them it may go back at once.
+func TestFormerPersonalAddresses(t *testing.T) {
+	o := newOffice(t)
+	o.must(o.AddDomain(t.Context(), By{}, "home.example"))
+	layla := o.add("layla@diwan.example", 0)
+	omar := o.add("omar@diwan.example", 0)
+	own, desk := "layla@home.example", "desk@diwan.example"
+	give := func(account int64, a Address) error { return o.AddAddress(t.Context(), By{}, account, a) }
+	take := func(account int64, address string) { o.must(o.RemoveAddress(t.Context(), By{}, account, address)) }
+	o.must(give(layla.ID, Address{Address: own, Class: Personal}))
+	o.must(give(layla.ID, Address{Address: desk}))
+	o.must(give(omar.ID, Address{Address: "omar@home.example", Class: Personal}))
+	o.must(o.SetCatchAll(t.Context(), By{}, "home.example", "omar@home.example"))
+	take(layla.ID, own)
+	take(layla.ID, desk)
+	o.must(give(omar.ID, Address{Address: desk})) // It was the office's.
+	for _, class := range []Class{Office, Personal} {
+		wants(t, "to somebody else as "+string(class), give(omar.ID, Address{Address: "LAYLA@home.example", Class: class}), ErrFormer)
+	}
+	_, err := o.Add(t.Context(), Account{Name: "Salim", Address: own, Class: Personal}, secret)
+	wants(t, "to a new account", err, ErrFormer)
+	_, err = o.Resolve(t.Context(), "layla+list@home.example")
+	wants(t, "mail to it, with a catch-all", err, fs.ErrNotExist)
+	if r, err := o.Resolve(t.Context(), "nobody@home.example"); err != nil || r.Account != omar.ID {
+		t.Errorf("the catch-all: %+v, %v", r, err)
+	}
+	o.must(give(layla.ID, Address{Address: own, Class: Personal}))
+	o.must(o.Remove(t.Context(), By{}, layla.ID))
+	wants(t, "of an account that was removed", give(omar.ID, Address{Address: own, Class: Personal}), ErrFormer)
+	o.must(give(omar.ID, Address{Address: own, Class: Personal, Reassign: true}))
+	take(omar.ID, own)
+	o.clock = o.clock.Add(FormerFor)
+	o.must(give(omar.ID, Address{Address: own, Class: Personal}))
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"time"
 
 	"sijill"
@@ -277,6 +276,3 @@ func (p *People) Live(ctx context.Context, account int64) (names map[string]bool
 	}
 	return names, nil
 }
-
-// Network gives what counts as one network: a /24 of IPv4, a /64 of IPv6.
-func Network(a netip.Addr) string { return networkOf(a) }

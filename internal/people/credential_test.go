@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -348,6 +349,17 @@ func TestAppPasswordThrottle(t *testing.T) {
 	o.told("login burst imap")
 }
 
+// worked is how much of the processors this process has used: unlike the time on a
+// clock, it doesn't tell what else the machine does.
+func worked(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // An unknown name takes as long as a known one, as does a name of the other kind.
 func TestUnknownNamesOfProgramsTakeAsLong(t *testing.T) {
 	o := newOffice(t)
@@ -358,10 +370,10 @@ func TestUnknownNamesOfProgramsTakeAsLong(t *testing.T) {
 	took := func(name string) time.Duration {
 		best := time.Hour
 		for i := range 40 {
-			start := time.Now()
+			start := worked(t)
 			_, err := o.program(name, GeneratePassword()+"-0000-0000", netip.AddrFrom4([4]byte{10, byte(i)}))
 			wants(t, name, err, ErrCredentials)
-			best = min(best, time.Since(start))
+			best = min(best, worked(t)-start)
 			o.clock = o.clock.Add(48 * time.Hour)
 		}
 		return best

@@ -65,7 +65,7 @@ type Fields struct {
 	// What happened, or what was changed: "signed-in", "stepped-up", "burst", "spray",
 	// "account", "sign-in-name", "password", "totp", "passkey", "app-password",
 	// "recovery", "session", "roots", "signing-keys"; "roles"; "address", "domain",
-	// "catch-all".
+	// "catch-all", "forwarding".
 	What string `json:"what"`
 	Did  string `json:"did,omitempty"`   // "made", "added", "changed", "reset", "removed", "suspended", "restored", "refused"
 	Door string `json:"door,omitempty"`  // "web", "imap", "submission"
@@ -107,6 +107,13 @@ func (p *People) owe(tx *db.Tx, e Event) error {
 	_, err = tx.Exec("INSERT INTO event (at, kind, account, actor, fields, detail, process, claimed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		now, string(e.Kind), e.Account, e.Actor, string(fields), string(detail), p.process, now)
 	return err
+}
+
+// Owe writes down, in the transaction in which it happened, an event that others
+// know of, with where it was done from.
+func (p *People) Owe(tx *db.Tx, by By, e Event) error {
+	e.Actor, e.Detail = by.Account, by.detail(e.Detail.Label)
+	return p.owe(tx, e)
 }
 
 // OweKeys writes down, in the transaction of the change, that a domain's signing

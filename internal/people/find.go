@@ -15,7 +15,7 @@ import (
 
 // accountColumns joins each account with its own address: one row per account.
 const accountColumns = `SELECT a.id, a.name, a.sign_in, coalesce(d.local, ''), coalesce(d.domain, ''), coalesce(d.class, 'office'),
-	a.pseudonym, a.role, a.state, a.fresh, a.former, a.created, a.language, a.digits
+	a.pseudonym, a.role, a.state, a.fresh, a.seen, a.former, a.created, a.language, a.digits
 	FROM account a LEFT JOIN address d ON d.account = a.id AND d.place = (SELECT min(place) FROM address WHERE account = a.id) `
 
 // columns is where a row of accountColumns goes, and the account made of it.
@@ -27,7 +27,7 @@ type columns struct {
 
 func (c *columns) into() []any {
 	return []any{&c.a.ID, &c.a.Name, &c.a.SignIn, &c.local, &c.domain, &c.a.Class,
-		&c.a.Pseudonym, &c.a.Role, &c.a.State, &c.a.Fresh, &c.former, &c.created, &c.a.Language, &c.a.Digits}
+		&c.a.Pseudonym, &c.a.Role, &c.a.State, &c.a.Fresh, &c.a.Seen, &c.former, &c.created, &c.a.Language, &c.a.Digits}
 }
 
 func (c *columns) account() Account {
@@ -87,7 +87,7 @@ func (p *People) Get(ctx context.Context, id int64) (a Account, err error) {
 // and Class those of the address. It finds, and returns the errors, as Resolve.
 func (p *People) Lookup(ctx context.Context, address string) (a Account, err error) {
 	err = p.db.Read(ctx, func(tx *db.Tx) error {
-		r, err := resolve(tx, address)
+		r, err := p.resolveAddress(tx, address)
 		if err != nil {
 			return err
 		}
@@ -112,13 +112,15 @@ type Recipient struct {
 // Resolve says where mail to an address goes. Case doesn't matter, nor in which
 // script an internationalised domain is written; what follows a "+" in the local
 // part is the Detail (RFC 5233). What comes to no address of a domain goes to its
-// catch-all. It returns ErrForeign when the domain isn't the office's, and
+// catch-all, except what was a personal address of somebody else's of late (see
+// ErrFormer). It returns ErrForeign when the domain isn't the office's, and
 // fs.ErrNotExist when the office has no such mailbox. Mail to postmaster, which
-// RFC 5321 section 4.5.1 wants accepted (without a domain too), goes to the office
-// mail of the office's oldest owner unless somebody has that address.
+// RFC 5321 section 4.5.1 wants accepted (without a domain too), and to abuse (RFC
+// 2142 section 2), goes to the office mail of the office's oldest owner unless
+// somebody has that address.
 func (p *People) Resolve(ctx context.Context, address string) (r Recipient, err error) {
 	err = p.db.Read(ctx, func(tx *db.Tx) error {
-		r, err = resolve(tx, address)
+		r, err = p.resolveAddress(tx, address)
 		return err
 	})
 	if err != nil {
@@ -127,7 +129,7 @@ func (p *People) Resolve(ctx context.Context, address string) (r Recipient, err 
 	return r, nil
 }
 
-func resolve(tx *db.Tx, address string) (Recipient, error) {
+func (p *People) resolveAddress(tx *db.Tx, address string) (Recipient, error) {
 	if strings.EqualFold(address, postmaster) {
 		return firstOwner(tx)
 	}
@@ -146,25 +148,32 @@ func resolve(tx *db.Tx, address string) (Recipient, error) {
 	}
 	found, err := find(tx, local, domain)
 	if errors.Is(err, fs.ErrNotExist) {
-		return resolveOther(tx, local, domain)
+		return p.resolveOther(tx, local, domain)
 	}
 	return Recipient{Account: found.account, Class: found.Class, Address: found.Address.Address, Detail: norm.NFC.String(detail)}, err
 }
 
 // resolveOther finds a place for mail to an address that nobody has.
-func resolveOther(tx *db.Tx, local, domain string) (Recipient, error) {
-	if local == postmaster {
+func (p *People) resolveOther(tx *db.Tx, local, domain string) (Recipient, error) {
+	if local == postmaster || local == abuse {
 		return firstOwner(tx)
 	}
-	err := tx.One("SELECT catch_local, catch_domain FROM domain WHERE name = ?", []any{domain}, &local, &domain)
-	if err != nil || local == "" {
+	var to, at string
+	err := tx.One("SELECT catch_local, catch_domain FROM domain WHERE name = ?", []any{domain}, &to, &at)
+	if err != nil || to == "" {
 		return Recipient{}, errors.Join(err, fs.ErrNotExist)
 	}
-	found, err := find(tx, local, domain)
+	found, err := find(tx, to, at)
+	if err == nil && p.unclaimed(tx, local, domain, found.account) != nil {
+		err = fs.ErrNotExist // What was meant for one person must not come to another.
+	}
 	return Recipient{Account: found.account, Class: found.Class, Address: found.Address.Address}, err
 }
 
-const postmaster = "postmaster"
+const (
+	postmaster = "postmaster"
+	abuse      = "abuse"
+)
 
 func firstOwner(tx *db.Tx) (Recipient, error) {
 	a, err := one(tx, "WHERE a.role & 1 <> 0 AND a.state = 0 ORDER BY a.id LIMIT 1")

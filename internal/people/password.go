@@ -16,7 +16,7 @@ import (
 
 // ErrPassword is returned for a new password that is too short (fewer than 12
 // characters), too long (more than 1,024 bytes) or contains control characters.
-var ErrPassword = errors.New("the password is too short, too long or has characters that can't be typed")
+var ErrPassword = errors.New("a password has 12 characters or more, 1,024 bytes at most, and none that can't be typed")
 
 const (
 	minPassword = 12   // characters
@@ -72,14 +72,27 @@ type NewPassword struct {
 	hash       string
 }
 
+// CheckPassword returns ErrPassword for what NewPassword wouldn't take, so that it
+// can be said before anything is done with it.
+func CheckPassword(password string) error {
+	_, err := acceptable(password)
+	return err
+}
+
+// acceptable is a password as it is hashed, or ErrPassword.
+func acceptable(password string) (string, error) {
+	s, err := prepare(password)
+	if err == nil && utf8.RuneCountInString(s) < minPassword {
+		err = ErrPassword
+	}
+	return s, err
+}
+
 // NewPassword makes a password that can be set, or returns ErrPassword.
 func (p *People) NewPassword(ctx context.Context, password string) (*NewPassword, error) {
-	s, err := prepare(password)
+	s, err := acceptable(password)
 	if err != nil {
 		return nil, err
-	}
-	if utf8.RuneCountInString(s) < minPassword {
-		return nil, ErrPassword
 	}
 	return p.hashAnew(ctx, s)
 }

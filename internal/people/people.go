@@ -170,7 +170,8 @@ type Account struct {
 	Pseudonym string // 32 hex digits, random, never changed: its name in the register
 	Role      Role
 	State     State
-	Fresh     bool // the password was chosen by somebody else, and should be changed
+	Fresh     bool // the password was chosen by somebody else, and must be changed first
+	Seen      bool // the recovery code was seen by whoever made the account
 	Created   time.Time
 	Language  string // a language tag, or "" for the office's own
 	Digits    string // which digits pages show, or "" for those of the language
@@ -258,8 +259,9 @@ func (p *People) Add(ctx context.Context, a Account, password string) (Account, 
 }
 
 // AddWith is Add with a password that was made before, and which somebody other
-// than its owner may have seen (a.Fresh says so).
-func (p *People) AddWith(ctx context.Context, by By, a Account, n *NewPassword) (Account, error) {
+// than its owner may have seen (a.Fresh says so), and with further addresses: either
+// all is made or nothing. What is wrong with one of those is an *AddressError.
+func (p *People) AddWith(ctx context.Context, by By, a Account, n *NewPassword, more ...Address) (Account, error) {
 	local, domain, err := normalise(a.Address)
 	if err == nil {
 		err = check(&a, local)
@@ -267,19 +269,46 @@ func (p *People) AddWith(ctx context.Context, by By, a Account, n *NewPassword) 
 	if err != nil {
 		return Account{}, fmt.Errorf("adding an account: %w", err)
 	}
+	others := make([]formed, len(more))
+	for i := range more {
+		if others[i], err = formOf(more[i]); err != nil {
+			return Account{}, fmt.Errorf("adding an account: %w", &AddressError{i, err})
+		}
+	}
 	a.Address, a.Pseudonym, a.State = shown(local, domain), newPseudonym(), Active
 	a.Created = p.now().UTC().Truncate(time.Microsecond)
 	err = p.db.Write(ctx, func(tx *db.Tx) error {
 		if err := p.insert(tx, &a, local, domain, n.hash); err != nil {
 			return err
 		}
-		return p.made(tx, by, &a)
+		if err := p.made(tx, by, &a); err != nil {
+			return err
+		}
+		for i, f := range others {
+			if err := p.addAddress(tx, by, a.ID, f); err != nil {
+				return &AddressError{i, err}
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return Account{}, fmt.Errorf("adding an account: %w", err)
 	}
 	return a, nil
 }
+
+// AddressError says which of the further addresses of a new account can't be
+// added. The address itself isn't in its text.
+type AddressError struct {
+	N   int // its place among those given, from 0
+	Err error
+}
+
+// Error implements error.
+func (e *AddressError) Error() string { return fmt.Sprintf("further address %d: %v", e.N+1, e.Err) }
+
+// Unwrap gives what is wrong, one of the errors of AddAddress.
+func (e *AddressError) Unwrap() error { return e.Err }
 
 // made owes what the register is told of a new account; of its roles where it has
 // others than everybody.
@@ -300,15 +329,18 @@ func (p *People) insert(tx *db.Tx, a *Account, local, domain, hash string) error
 		return err
 	}
 	err := free(tx, local, domain)
+	if err == nil {
+		err = p.unclaimed(tx, local, domain, 0)
+	}
 	if err != nil {
 		return err
 	}
 	if a.SignIn, err = signInName(tx, a.SignIn, local); err != nil {
 		return err
 	}
-	a.ID, err = tx.Insert(`INSERT INTO account (name, sign_in, pseudonym, handle, role, language, digits, password, fresh, state, former, rooted, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
-		a.Name, a.SignIn, a.Pseudonym, random(16), a.Role, a.Language, a.Digits, hash, a.Fresh, a.Created.UnixMicro())
+	a.ID, err = tx.Insert(`INSERT INTO account (name, sign_in, pseudonym, handle, role, language, digits, password, fresh, seen, state, former, rooted, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?)`,
+		a.Name, a.SignIn, a.Pseudonym, random(16), a.Role, a.Language, a.Digits, hash, a.Fresh, a.Seen, a.Created.UnixMicro())
 	if err != nil {
 		return err
 	}

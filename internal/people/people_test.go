@@ -219,7 +219,8 @@ func (o *office) label(n int) string {
 	return names[n]
 }
 
-// RFC 5321 section 4.5.1: mail to postmaster is accepted, always.
+// RFC 5321 section 4.5.1: mail to postmaster is accepted, always; RFC 2142 wants
+// the same of abuse.
 func TestPostmaster(t *testing.T) {
 	o := newOffice(t)
 	_, err := o.Lookup(t.Context(), "postmaster@diwan.example")
@@ -227,7 +228,7 @@ func TestPostmaster(t *testing.T) {
 	o.add("omar@diwan.example", RoleAdministrator)
 	owner := o.add("layla@diwan.example", RoleOwner)
 	o.add("noura@diwan.example", RoleOwner)
-	for _, address := range []string{"postmaster@diwan.example", "Postmaster@ديوان.example", "POSTMASTER"} {
+	for _, address := range []string{"postmaster@diwan.example", "Postmaster@ديوان.example", "POSTMASTER", "abuse@diwan.example", "Abuse@ديوان.example"} {
 		a, err := o.Lookup(t.Context(), address)
 		if err != nil || a.ID != owner.ID {
 			t.Errorf("%s: account %d, %v", address, a.ID, err)

@@ -60,7 +60,8 @@ func parseRecovery(code string) (*Recovery, error) {
 
 // SetRecovery puts a printed code in the place of the one that an account had.
 // With rooted (not zero) the roots of its mail were made anew then, and the code
-// before stays good for those before. fs.ErrNotExist when there is no such account.
+// before stays good for those before; without, nobody but its person has seen the
+// code from then on (Account.Seen). fs.ErrNotExist when there is no such account.
 func (p *People) SetRecovery(ctx context.Context, by By, account int64, r *Recovery, rooted time.Time) error {
 	err := p.db.Write(ctx, func(tx *db.Tx) error {
 		if err := retire(tx, account, rooted); err != nil {
@@ -83,8 +84,10 @@ func (p *People) SetRecovery(ctx context.Context, by By, account int64, r *Recov
 // retire makes room for a new code.
 func retire(tx *db.Tx, account int64, rooted time.Time) error {
 	if rooted.IsZero() {
-		_, err := tx.Exec("DELETE FROM recovery WHERE account = ? AND old = 0", account)
-		return err
+		if _, err := tx.Exec("DELETE FROM recovery WHERE account = ? AND old = 0", account); err != nil {
+			return err
+		}
+		return change(tx, "UPDATE account SET seen = 0 WHERE id = ?", account)
 	}
 	if err := change(tx, "UPDATE account SET rooted = ? WHERE id = ?", rooted.UnixMicro(), account); err != nil {
 		return err
@@ -93,10 +96,14 @@ func retire(tx *db.Tx, account int64, rooted time.Time) error {
 	return err
 }
 
-// ForgetOldRecovery ends the printed codes of roots before the newest.
+// ForgetOldRecovery ends the printed codes of roots before the newest: those that
+// whoever made the account has seen. The one that is left was seen by its person alone.
 func (p *People) ForgetOldRecovery(ctx context.Context, account int64) error {
 	err := p.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("DELETE FROM recovery WHERE account = ? AND old = 1", account)
+		if _, err := tx.Exec("DELETE FROM recovery WHERE account = ? AND old = 1", account); err != nil {
+			return err
+		}
+		_, err := tx.Exec("UPDATE account SET seen = 0 WHERE id = ?", account)
 		return err
 	})
 	if err != nil {

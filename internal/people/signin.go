@@ -310,6 +310,8 @@ type Change struct {
 	Did      string // "changed" or "reset"
 	EndApps  bool   // app passwords end
 	EndCodes bool   // the second factor ends
+	// With does, in the same transaction, what else follows; nil for nothing.
+	With func(tx *db.Tx) error
 }
 
 // ReplacePassword sets the password of an account. It returns fs.ErrNotExist when
@@ -324,6 +326,11 @@ func (p *People) ReplacePassword(ctx context.Context, by By, account int64, n *N
 		}
 		if err := c.end(tx, account); err != nil {
 			return err
+		}
+		if c.With != nil {
+			if err := c.With(tx); err != nil {
+				return err
+			}
 		}
 		return p.owe(tx, Event{Kind: sijill.Key, Account: account, Actor: by.Account,
 			Fields: Fields{What: "password", Did: c.Did}, Detail: by.detail("")})

@@ -228,9 +228,9 @@ func TestUnknownAddressTakesAsLong(t *testing.T) {
 	known, unknown := time.Hour, time.Hour
 	for i := range 12 {
 		for address, best := range map[string]*time.Duration{layla: &known, "nobody@diwan.example": &unknown} {
-			start := time.Now()
+			start := worked(t)
 			wants(t, address, o.in(address, "a wrong password", netip.AddrFrom4([4]byte{10, byte(i)})), ErrCredentials)
-			*best = min(*best, time.Since(start))
+			*best = min(*best, worked(t)-start)
 		}
 		o.clock = o.clock.Add(time.Hour)
 	}

@@ -108,8 +108,20 @@ func (p *People) ConfirmTOTP(ctx context.Context, by By, account int64, code str
 
 // RemoveTOTP ends the second factor of an account; fs.ErrNotExist when it has none.
 func (p *People) RemoveTOTP(ctx context.Context, by By, account int64) error {
+	return p.endTOTP(ctx, by, account, func(*db.Tx) error { return nil })
+}
+
+// EndTOTP is RemoveTOTP by somebody else; the account's sessions end with it.
+func (p *People) EndTOTP(ctx context.Context, by By, account int64) error {
+	return p.endTOTP(ctx, by, account, func(tx *db.Tx) error { return endSessions(tx, account, 0) })
+}
+
+func (p *People) endTOTP(ctx context.Context, by By, account int64, more func(*db.Tx) error) error {
 	err := p.db.Write(ctx, func(tx *db.Tx) error {
-		if err := change(tx, "DELETE FROM totp WHERE account = ?", account); err != nil {
+		if err := change(tx, "DELETE FROM totp WHERE account = ? AND secret IS NOT NULL", account); err != nil {
+			return err
+		}
+		if err := more(tx); err != nil {
 			return err
 		}
 		return p.owe(tx, Event{Kind: sijill.Key, Account: account, Actor: by.Account,

@@ -82,7 +82,8 @@ type Sender struct {
 	Actor    string // The account's pseudonym.
 	Class    sijill.Class
 	Language string // Of notices to the sender.
-	// Own are the sender's addresses of both classes, in lower case.
+	// Own are the sender's addresses of both classes, each as
+	// message.CanonicalAddress has it.
 	Own map[string]sijill.Class
 }
 
@@ -129,10 +130,11 @@ type Sent struct {
 // Check says how a letter crosses the wall.
 func (p *Post) Check(ctx context.Context, l *Letter) (wall.Crossing, error) {
 	m := message.Parse(l.Original)
-	w := &wall.Letter{Account: l.Account, Class: l.Class, Answers: m.References()}
+	w := &wall.Letter{Account: l.Account, Class: l.Class, Answers: m.Answers()}
 	for _, r := range l.To {
 		w.To = append(w.To, r.Address)
-		if l.Own[strings.ToLower(r.Address)] == sijill.Office {
+		// An address in quotes is nobody's here: a copy to it would come back.
+		if !strings.Contains(r.Address, `"`) && l.Own[message.CanonicalAddress(r.Address)] == sijill.Office {
 			w.Copied = true
 		}
 	}
@@ -214,8 +216,7 @@ func (p *Post) sign(ctx context.Context, l *Letter) ([]byte, error) {
 	if len(from) == 0 {
 		return nil, fmt.Errorf("a letter without an author: %w", outbox.ErrLetter)
 	}
-	_, domain, _ := strings.Cut(from[0].Addr, "@")
-	fields, err := p.o.Sign(ctx, domain, l.ToSend)
+	fields, err := p.o.Sign(ctx, message.CanonicalDomain(domainOf(from[0].Addr)), l.ToSend)
 	if err != nil {
 		return nil, fmt.Errorf("signing a letter: %w", err)
 	}

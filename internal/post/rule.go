@@ -2,8 +2,6 @@ package post
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 
 	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/message"
 	"sijill/internal/record"
 )
 
@@ -22,6 +21,9 @@ type Rule struct {
 	Vacation Vacation `json:"vacation"`
 	// Forward is an address that gets everything; empty for none.
 	Forward string `json:"forward,omitempty"`
+	// Suspended is where Forward led until the account was reset or recovered; it
+	// does nothing.
+	Suspended string `json:"suspended,omitempty"`
 }
 
 // Vacation is an answer to who writes while somebody is away (RFC 3834).
@@ -64,8 +66,18 @@ func (p *Post) Rule(ctx context.Context, account int64, class sijill.Class) (r R
 
 // SetRule sets the rule of an identity. That it changed, and whether anything is
 // forwarded, is put on the register; where to is sealed. Errors wrap ErrRule or
-// ErrForward.
+// ErrForward. Forwarding that was set while the office allowed it, and is given
+// again, is taken out: the rest of the rule may be changed.
 func (p *Post) SetRule(ctx context.Context, s Sender, r Rule) error {
+	if r.Forward != "" && !p.mayForward(s.Class) {
+		old, err := p.Rule(ctx, s.Account, s.Class)
+		if err != nil {
+			return err
+		}
+		if old.Forward == r.Forward {
+			r.Forward = ""
+		}
+	}
 	if err := p.check(s, &r); err != nil {
 		return err
 	}
@@ -102,10 +114,10 @@ func (p *Post) check(s Sender, r *Rule) error {
 	if err != nil || a.Address != r.Forward {
 		return fmt.Errorf("forwarding needs an address: %w", ErrRule)
 	}
-	switch class, own := s.Own[strings.ToLower(r.Forward)]; {
+	switch class, own := s.Own[message.CanonicalAddress(r.Forward)]; {
 	case own && class == s.Class:
 		return fmt.Errorf("that forwards to itself: %w", ErrRule)
-	case s.Class == sijill.Office && !p.o.Forward:
+	case !p.mayForward(s.Class):
 		return ErrForward
 	}
 	return nil
@@ -114,31 +126,6 @@ func (p *Post) check(s Sender, r *Rule) error {
 // active tells whether the answer is to be given now.
 func (v *Vacation) active(now time.Time) bool {
 	return v.On && !now.Before(v.From) && (v.Until.IsZero() || now.Before(v.Until))
-}
-
-// again is for how long nobody gets a second answer (RFC 3834, section 2).
-const again = 7 * 24 * time.Hour
-
-// first notes that somebody is answered and tells whether it is the first time
-// in a week.
-func (p *Post) first(ctx context.Context, s Sender, whom string) (ok bool, err error) {
-	h := hmac.New(sha256.New, p.o.Key[:])
-	h.Write([]byte(strings.ToLower(whom)))
-	now := p.o.Now().Unix()
-	err = p.o.DB.Write(ctx, func(tx *db.Tx) error {
-		old := now - int64(again/time.Second)
-		if _, err := tx.Exec("DELETE FROM post_answered WHERE account = ? AND class = ? AND at < ?", s.Account, s.Class, old); err != nil {
-			return err
-		}
-		n, err := tx.Exec("INSERT INTO post_answered (account, class, whom, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			s.Account, s.Class, h.Sum(nil)[:16], now)
-		ok = n == 1
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("noting whom a vacation answer goes to: %w", err)
-	}
-	return ok, nil
 }
 
 // rulesFor is how long it is believed who has rules.

@@ -10,12 +10,16 @@ package wall
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/message"
 )
 
 //go:embed sqlite
@@ -36,7 +40,8 @@ type Conversations interface {
 type Options struct {
 	// Contacts are domains and addresses with which the office does its
 	// business: "ministry.example", "someone@elsewhere.example". A domain
-	// stands for those below it as well.
+	// stands for those below it as well. Each may be spelt in any way that
+	// message.CanonicalAddress knows; one that is neither is ErrContact.
 	Contacts []string
 	// Conversations is asked what a letter answers.
 	Conversations Conversations
@@ -47,32 +52,76 @@ type Options struct {
 // Wall is safe for concurrent use.
 type Wall struct {
 	db       *db.DB
-	contacts map[string]bool
+	contacts map[string]bool // Canonical: see place.
 	options  Options
 }
 
-// Open migrates the tables in d, the database of the register.
+// ErrContact says that a contact is neither a domain nor an address.
+var ErrContact = errors.New("a contact is a domain or an address")
+
+// Open migrates the tables in d, the database of the register. It is ErrContact
+// where one of the contacts can't be one.
 func Open(ctx context.Context, d *db.DB, o Options) (*Wall, error) {
+	w := &Wall{db: d, contacts: map[string]bool{}, options: o}
+	for _, c := range o.Contacts {
+		key, err := contact(c)
+		if err != nil {
+			return nil, err
+		}
+		w.contacts[key] = true
+	}
 	if err := d.Migrate(ctx, "wall", migrations); err != nil {
 		return nil, err
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	w := &Wall{db: d, contacts: map[string]bool{}, options: o}
-	for _, c := range o.Contacts {
-		w.contacts[strings.ToLower(strings.TrimSpace(c))] = true
+	if w.options.Now == nil {
+		w.options.Now = time.Now
 	}
 	return w, nil
 }
 
-// Contact tells whether the office does business with an address.
+// contact is a contact of the settings in the form in which addresses are looked
+// for among them.
+func contact(given string) (string, error) {
+	key, domain := place(given)
+	local, isAddress := strings.CutSuffix(key, "@"+domain)
+	if domain == "" || isAddress && local == "" || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") ||
+		strings.ContainsFunc(domain, notInDomain) || !strings.Contains(given, `"`) && strings.ContainsAny(local, " ,;:<>()@") {
+		return "", fmt.Errorf("[wall] contacts: %q: %w", given, ErrContact)
+	}
+	return key, nil
+}
+
+// notInDomain tells what no domain has: mail goes to names with letters of any
+// script, digits, hyphens and underscores.
+func notInDomain(r rune) bool {
+	return r != '-' && r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+}
+
+// maxDomain is how many bytes of a domain are looked at. DNS has no name as long.
+const maxDomain = 1024
+
+// place returns an address, or a domain, in the one form that is compared, and the
+// domain of it; "" for what is too long to be one. Dots at the end, of which DNS
+// allows one, do not make it another: some servers deliver to it all the same.
+func place(address string) (key, domain string) {
+	key = strings.TrimRight(message.CanonicalAddress(address), ".")
+	if domain = key[strings.LastIndexByte(key, '@')+1:]; len(domain) > maxDomain {
+		return key, ""
+	}
+	if domain == key { // A domain alone; as the local part it isn't mapped.
+		domain = strings.TrimRight(message.CanonicalDomain(address), ".")
+		key = domain
+	}
+	return key, domain
+}
+
+// Contact tells whether the office does business with an address, however it is
+// spelt.
 func (w *Wall) Contact(address string) bool {
-	address = strings.ToLower(address)
-	if w.contacts[address] {
+	key, domain := place(address)
+	if w.contacts[key] {
 		return true
 	}
-	_, domain, _ := strings.Cut(address, "@")
 	for domain != "" {
 		if w.contacts[domain] {
 			return true
@@ -100,22 +149,34 @@ type Letter struct {
 	Account int64
 	Class   sijill.Class // Of the address that it is from.
 	To      []string     // Every recipient.
-	Answers []string     // Message-IDs of In-Reply-To and References, without angle brackets.
+	// Answers are the Message-IDs of every References and then of every
+	// In-Reply-To field, without angle brackets. Of more than 256, the first and
+	// the last count.
+	Answers []string
 	// Copied says that an office address of the sender is among the
 	// recipients: the copy comes into the register by itself.
 	Copied bool
 }
 
-// maxAnswers is how many Message-IDs are asked about: the last ones, since the
-// message that is answered stands last.
-const maxAnswers = 32
+// maxAnswers is how many Message-IDs are asked about. Conversations are shorter: it
+// bounds the work only.
+const maxAnswers = 256
+
+// asked are the Message-IDs that are asked about: the first, which began the
+// conversation, and the last, among which is the message that is answered.
+func asked(ids []string) []string {
+	if len(ids) <= maxAnswers {
+		return ids
+	}
+	return slices.Concat(ids[:1], ids[len(ids)-maxAnswers+1:])
+}
 
 // Check says whether a letter crosses.
 func (w *Wall) Check(ctx context.Context, l *Letter) (Crossing, error) {
 	if l.Class != sijill.Personal || l.Copied {
 		return None, nil
 	}
-	if ids := l.Answers[max(0, len(l.Answers)-maxAnswers):]; len(ids) > 0 {
+	if ids := asked(l.Answers); len(ids) > 0 {
 		held, err := w.options.Conversations.Holds(ctx, l.Account, sijill.Office, ids)
 		if err != nil {
 			return None, fmt.Errorf("asking what a letter answers: %w", err)

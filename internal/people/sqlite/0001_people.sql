@@ -18,6 +18,7 @@ CREATE TABLE account (
   digits    TEXT NOT NULL,        -- '' for those of the language
   password  TEXT NOT NULL,        -- from argon2id, as a PHC string
   fresh     INTEGER NOT NULL,     -- 1 while the password is one that somebody else has seen
+  seen      INTEGER NOT NULL,     -- 1 while the recovery code is one that whoever made the account has seen
   state     INTEGER NOT NULL,     -- 0 active, 1 suspended, 2 removed
   former    TEXT NOT NULL,        -- the own address of an account that was removed
   rooted    INTEGER NOT NULL,     -- when the roots of its mail were last made; 0 for not yet
@@ -37,6 +38,16 @@ CREATE TABLE address (
   PRIMARY KEY (domain, local)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX address_account ON address (account, place);
+
+-- Whose personal addresses were: nobody else gets mail that is meant for them
+-- until some time has passed.
+CREATE TABLE former_address (
+  domain  TEXT NOT NULL,
+  local   TEXT NOT NULL,
+  account INTEGER NOT NULL REFERENCES account (id),
+  until   INTEGER NOT NULL, -- when it was taken from them
+  PRIMARY KEY (domain, local, account)
+) WITHOUT ROWID;
 
 CREATE TABLE session (
   id      INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: envelopes are named after it
