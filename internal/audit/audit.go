@@ -73,7 +73,7 @@ func (r *Report) find(what, format string, args ...any) {
 // cancelled); what is wrong with the register is in the report.
 func Run(ctx context.Context, opts Options) (*Report, error) {
 	began := time.Now()
-	a := &auditor{opts: opts, report: &Report{}, segments: newSegments(opts.Segments)}
+	a := &auditor{opts: opts, report: &Report{Findings: []Finding{}}, segments: newSegments(opts.Segments)}
 	defer a.segments.close()
 	a.database(ctx)
 	if h, ok := a.snapshot(ctx); ok {

@@ -58,13 +58,10 @@ func (a *attempt) deliver(ctx context.Context, group []*recipient) (enough bool)
 		a.o.trouble(ctx, "a queued letter can't be read", err)
 		return false
 	}
-	var own, other []*recipient
-	for _, r := range group {
-		if a.o.opts.Local(r.address) {
-			own = append(own, r)
-		} else {
-			other = append(other, r)
-		}
+	own, other, err := a.o.split(ctx, group)
+	if err != nil { // No attempt was made: they stay due.
+		a.o.trouble(ctx, "nobody knows whether an address is one of this server", err)
+		return false
 	}
 	if l.hops > a.o.opts.Limits.Hops {
 		text := "the letter has passed too many servers: it goes in circles"
@@ -78,6 +75,22 @@ func (a *attempt) deliver(ctx context.Context, group []*recipient) (enough bool)
 		return a.send(ctx, l, other)
 	}
 	return false
+}
+
+// split tells recipients of this server from those of others.
+func (o *Outbox) split(ctx context.Context, group []*recipient) (own, other []*recipient, err error) {
+	for _, r := range group {
+		local, err := o.opts.Local(ctx, r.address)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case local:
+			own = append(own, r)
+		default:
+			other = append(other, r)
+		}
+	}
+	return own, other, nil
 }
 
 // trouble logs what is wrong with the queue itself, and waits, so that it isn't

@@ -56,7 +56,7 @@ func (f *office) setUp(change func(*Options)) {
 	f.dns = &names{zone: map[string]any{}, authentic: map[string]bool{}}
 	f.opts = Options{
 		DB: f.home.DB, Ledger: f.home.Register, Key: [32]byte{7}, Resolver: f.dns, Hostname: hostname,
-		Local:   func(a string) bool { return strings.HasSuffix(a, "@diwan.example") },
+		Local:   func(_ context.Context, a string) (bool, error) { return strings.HasSuffix(a, "@diwan.example"), nil },
 		Deliver: f.deliver, Now: f.now, Jitter: func(time.Duration) time.Duration { return 0 }, Dial: f.dial,
 		Log: slog.New(slog.NewTextHandler(testLog{f.TB}, &slog.HandlerOptions{Level: slog.LevelError})),
 	}

@@ -74,6 +74,14 @@ type Parcel struct {
 	o       *Outbox
 }
 
+// AddressError wraps ErrLetter, where mail can't be sent to a recipient's address
+// whoever wrote it. What it says is for logs, and doesn't name the address.
+type AddressError struct{ Address string }
+
+func (e *AddressError) Error() string { return "a recipient's address: " + ErrLetter.Error() }
+
+func (e *AddressError) Unwrap() error { return ErrLetter }
+
 // Prepare checks a letter and seals its message; it takes no database. The
 // error wraps ErrLetter when it can't be sent.
 func (o *Outbox) Prepare(l Letter) (*Parcel, error) {
@@ -108,7 +116,7 @@ func (p *Parcel) checkEnvelope() error {
 	for _, r := range l.To {
 		domain := domainOf(r.Address)
 		if domain == "" || !isAddress(r.Address) {
-			return fmt.Errorf("a recipient's address: %w", ErrLetter)
+			return &AddressError{r.Address}
 		}
 		if !isNotify(r.Notify) || !utf8.ValidString(r.ORCPT) || strings.ContainsFunc(r.ORCPT, control) || len(r.ORCPT) > 500 {
 			return fmt.Errorf("NOTIFY or ORCPT: %w", ErrLetter)

@@ -45,6 +45,7 @@ func TestServerTakesOneConnection(t *testing.T) {
 func TestShares(t *testing.T) {
 	f := newOffice(t, func(o *Options) { o.Limits.Connections, o.Limits.PerDestination = 4, 4 })
 	var open, most atomic.Int32
+	answers := make(chan struct{}) // Each lets one letter of the others go.
 	slow := func(s *sink) {
 		s.answer = func(line string) string {
 			switch {
@@ -53,7 +54,7 @@ func TestShares(t *testing.T) {
 				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 				}
 			case line == ".":
-				time.Sleep(5 * time.Millisecond)
+				<-answers
 				open.Add(-1)
 			}
 			return ""
@@ -66,10 +67,10 @@ func TestShares(t *testing.T) {
 	f.run()
 	f.await("the first to leave", func() bool { return most.Load() == 4 })
 	sent := f.send(letterTo("a@late.example"))
-	f.ends(sent, 1)
-	if f.rows("outbox_letter") == 0 {
-		t.Error("the letter had to wait for all others")
-	}
+	f.await("the late one to want a connection", func() bool { return f.o.wanting.Load() > 0 })
+	answers <- struct{}{}
+	f.ends(sent, 1) // One of the others ended, and the late one has what was free.
+	close(answers)
 	f.empty()
 	if n := most.Load(); n != 4 {
 		t.Errorf("%d at once", n)
@@ -87,7 +88,7 @@ func TestRate(t *testing.T) {
 	f.run()
 	f.ends(last, 1)
 	f.empty()
-	if took := time.Since(began); took < 400*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(began); took < 400*time.Millisecond {
 		t.Errorf("5 messages at 600 a minute took %v", took)
 	}
 }
@@ -208,13 +209,13 @@ func TestConclude(t *testing.T) {
 // start.
 func TestEnd(t *testing.T) {
 	f := newOffice(t, func(o *Options) { o.Limits.Grace = 50 * time.Millisecond })
-	var asked, slow atomic.Bool
-	slow.Store(true)
+	var asked atomic.Bool
+	awake := make(chan struct{})
 	s := newSink(t, "mx.abroad.example", func(s *sink) {
 		s.answer = func(line string) string {
-			if line == "." && slow.Load() {
+			if line == "." {
 				asked.Store(true)
-				time.Sleep(time.Second)
+				<-awake
 			}
 			return ""
 		}
@@ -223,12 +224,18 @@ func TestEnd(t *testing.T) {
 	sent := f.send(letterTo("a@abroad.example"))
 	f.run()
 	f.await("the whole message to be sent", asked.Load)
-	began := time.Now()
-	f.stop()
-	if took := time.Since(began); took > 800*time.Millisecond {
-		t.Errorf("the end took %v", took)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.stop()
+	}()
+	select {
+	case <-ended: // Although the far end doesn't answer.
+	case <-time.After(30 * time.Second):
+		t.Error("the end waits for the far end")
 	}
-	slow.Store(false)
+	close(awake)
+	<-ended
 	var err error
 	if f.o, err = Open(t.Context(), f.opts); err != nil {
 		t.Fatal(err)

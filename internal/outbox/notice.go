@@ -147,10 +147,14 @@ func (o *Outbox) give(ctx context.Context, l *letter, msg []byte, list []*recipi
 		}
 		return forget(tx, l.entry)
 	}
-	if !o.opts.Local(l.sender) {
+	local, err := o.opts.Local(ctx, l.sender)
+	if err != nil {
+		return fmt.Errorf("asking whose address the sender's is: %w", err)
+	}
+	if !local {
 		return o.mail(ctx, l, msg, paid)
 	}
-	err := o.opts.Deliver(ctx, Delivery{To: []string{l.sender}, Message: msg, With: paid})
+	err = o.opts.Deliver(ctx, Delivery{To: []string{l.sender}, Message: msg, With: paid})
 	if errors.Is(err, fs.ErrNotExist) {
 		// The address is gone: nobody is left to be told.
 		o.stats.lost.Add(1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -316,11 +317,15 @@ func TestNoticeGoesOut(t *testing.T) {
 func TestNoticeIsOwed(t *testing.T) {
 	f := newOffice(t, nil)
 	refusing(t, f, "550 5.1.1 no")
-	f.refuse = func(Delivery) error { return errors.New("the disk is full") }
+	var tried atomic.Bool
+	f.refuse = func(Delivery) error {
+		tried.Store(true)
+		return errors.New("the disk is full")
+	}
 	sent := f.send(letterTo("a@abroad.example"))
 	f.run()
 	f.ends(sent, 1)
-	time.Sleep(50 * time.Millisecond)
+	f.await("a try to give the notice", tried.Load)
 	if st, err := f.o.Stats(t.Context()); err != nil || st.Owed != 1 || st.Bounced != 1 || st.Notices != 0 {
 		t.Errorf("%+v %v", st, err)
 	}

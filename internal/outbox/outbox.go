@@ -103,8 +103,8 @@ type Options struct {
 	Key      [32]byte
 	Resolver Resolver
 	// Local tells whether this server is the one that takes mail for an
-	// address: its domain is ours.
-	Local func(address string) bool
+	// address: its domain is ours. With an error nobody knows now.
+	Local func(ctx context.Context, address string) (bool, error)
 	// Deliver captures a message for such addresses. An error that wraps
 	// fs.ErrNotExist says that an address has no account; others are temporary.
 	Deliver func(ctx context.Context, d Delivery) error
@@ -246,6 +246,9 @@ type Outbox struct {
 
 	// wanting is how many destinations wait for their first connection.
 	wanting atomic.Int32
+
+	// wiped is how many had left the queue when the log was last emptied.
+	wiped atomic.Int64
 
 	kick, owing chan struct{} // Each holds one token when there is something to look at.
 

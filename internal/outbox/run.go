@@ -47,6 +47,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		go func() { defer all.Done(); work() }()
 	}
 	all.Wait()
+	o.wipe(hard)
 	o.pool.sweep(o.now(), true)
 	return nil
 }
@@ -139,7 +140,7 @@ const (
 func (o *Outbox) tidyLoop(ctx context.Context) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	last, seen := time.Now(), o.stats.finished.Load()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -154,10 +155,15 @@ func (o *Outbox) tidyLoop(ctx context.Context) {
 		if err := o.concludeActs(ctx); err != nil && ctx.Err() == nil {
 			o.opts.Log.Error("an act that was cut off can't be finished", "error", err)
 		}
-		if n := o.stats.finished.Load(); n != seen {
-			if err := o.opts.DB.Truncate(ctx); err == nil { // A reader may hold it: in a minute again.
-				seen = n
-			}
-		}
+		o.wipe(ctx)
+	}
+}
+
+// wipe empties the write-ahead log of the letters that have left since it last did.
+// Where a reader holds the log it is done in a minute again; what a crash prevents,
+// vault.Open makes good for personal letters.
+func (o *Outbox) wipe(ctx context.Context) {
+	if n := o.stats.finished.Load(); n != o.wiped.Load() && o.opts.DB.Truncate(ctx) == nil {
+		o.wiped.Store(n)
 	}
 }

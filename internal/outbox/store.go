@@ -9,6 +9,7 @@ import (
 
 	"sijill"
 	"sijill/internal/db"
+	"sijill/internal/record"
 )
 
 // state is what is going on with a recipient.
@@ -256,18 +257,22 @@ func finish(tx *db.Tx, r *recipient, owes owed) error {
 	return forget(tx, r.entry())
 }
 
-// forget removes a letter that has no recipient left.
+// forget removes a letter that has no recipient left. The server's key opens what
+// waits, so of personal mail nothing may be left when it has gone.
 func forget(tx *db.Tx, entry int64) error {
 	first, last := span(entry)
-	var one int
-	err := tx.One("SELECT 1 FROM outbox_recipient WHERE id BETWEEN ? AND ? LIMIT 1", []any{first, last}, &one)
-	if err == nil {
-		return nil
+	var left, personal bool
+	err := tx.One(`SELECT EXISTS (SELECT 1 FROM outbox_recipient WHERE id BETWEEN ? AND ?),
+		EXISTS (SELECT 1 FROM outbox_letter WHERE entry = ? AND class = ?)`,
+		[]any{first, last, entry, string(sijill.Personal)}, &left, &personal)
+	if err != nil || left {
+		return err
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err = tx.Exec("DELETE FROM outbox_letter WHERE entry = ?", entry); err == nil {
-			_, err = tx.Exec("DELETE FROM outbox_part WHERE id BETWEEN ? AND ?", first, last)
-		}
+	if _, err = tx.Exec("DELETE FROM outbox_letter WHERE entry = ?", entry); err == nil {
+		_, err = tx.Exec("DELETE FROM outbox_part WHERE id BETWEEN ? AND ?", first, last)
+	}
+	if err == nil && personal {
+		err = record.Owe(tx)
 	}
 	if err != nil {
 		return fmt.Errorf("taking a letter out of the queue: %w", err)

@@ -31,6 +31,8 @@ type anchors struct {
 	signer *signer
 	log    *slog.Logger
 
+	writing sync.Mutex // Held while anchors are written; taken before mu.
+
 	mu      sync.Mutex // Guards what follows.
 	pending []byte
 	timer   bool
@@ -64,7 +66,7 @@ func readAnchors(paths []string) (found []anchorFile) {
 
 // check compares the anchors with the register and returns an error that wraps
 // ErrBehind if one is ahead of it or contradicts it. A missing anchor is not an
-// error: it is written with the next entry.
+// error: it is written anew.
 func (a *anchors) check(tx *db.Tx, h head, found []anchorFile) error {
 	for _, f := range found {
 		if f.err != nil {
@@ -98,6 +100,16 @@ func compare(tx *db.Tx, h head, c sijill.Checkpoint) error {
 	return nil
 }
 
+// missing tells whether some anchor isn't there.
+func (a *anchors) missing() bool {
+	for _, path := range a.paths {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
 // offer has the checkpoint written within anchorEvery. It does not wait.
 func (a *anchors) offer(note []byte) {
 	if len(a.paths) == 0 {
@@ -114,6 +126,8 @@ func (a *anchors) offer(note []byte) {
 }
 
 func (a *anchors) flush() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
 	a.mu.Lock()
 	note := a.pending
 	a.pending, a.timer = nil, false
@@ -140,10 +154,19 @@ func (a *anchors) flush() {
 
 // close writes the last checkpoint and gives up the timer.
 func (a *anchors) close(note []byte) error {
+	a.stop()
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	return a.write(note)
+}
+
+// stop gives up the timer. When it has returned, nothing more is written.
+func (a *anchors) stop() {
 	a.mu.Lock()
 	a.pending, a.closed = nil, true
 	a.mu.Unlock()
-	return a.write(note)
+	a.writing.Lock() // Waits for what is being written.
+	defer a.writing.Unlock()
 }
 
 // write replaces every anchor that is behind note, durably. It goes on after one

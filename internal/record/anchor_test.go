@@ -55,6 +55,24 @@ func TestAnchorFollowsTheHead(t *testing.T) {
 	}
 }
 
+// An anchor that is missing is written soon after opening, whether or not mail
+// comes: until then an old copy would go unnoticed.
+func TestMissingAnchorIsWrittenAtOpening(t *testing.T) {
+	o, path := anchored(t)
+	h := recordtest.New(t, o)
+	mustAppend(t, h.Register, captured(0, 1))
+	h.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(func() bool { return sizeAt(t, h.Register, path) == 1 }) {
+		t.Fatalf("the anchor is at %d", sizeAt(t, h.Register, path))
+	}
+}
+
 // A process that knows less than another must not set an anchor back when it
 // closes.
 func TestAnchorIsNeverSetBack(t *testing.T) {
@@ -184,8 +202,14 @@ func TestRetiredElsewhere(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.Register.Refresh(t.Context()); err != nil || !errors.Is(h.Register.Health(), record.ErrClosed) {
+		t.Errorf("it doesn't notice that it was retired: %v, %v", err, h.Register.Health())
+	}
 	if _, err := h.Register.Append(t.Context(), captured(1, 1)); !errors.Is(err, record.ErrClosed) {
 		t.Fatalf("appended to a retired register: %v", err)
+	}
+	if err := h.Register.Health(); !errors.Is(err, record.ErrClosed) {
+		t.Errorf("a retired register says that it is well: %v", err)
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)

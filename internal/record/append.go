@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"sijill"
@@ -188,6 +189,9 @@ func (r *Register) seal(ctx context.Context, j *job) error {
 		return err
 	}
 	if j.sealed, err = r.opts.Vault.Seal(ctx, d.Class, d.Holders, envelope, msg); err != nil {
+		if errors.Is(err, syscall.ENOSPC) { // The first message of a month makes keys.
+			r.tell(err)
+		}
 		return fmt.Errorf("sealing: %w", err)
 	}
 	if d.Once {

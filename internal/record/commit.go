@@ -120,7 +120,9 @@ func (g *group) patient() bool {
 
 // commit appends a batch and answers everyone in it.
 func (r *Register) commit(batch []*group) {
-	b, err := r.appendBatch(context.Background(), batch)
+	b := &batchWrite{r: r, signer: r.signer, groups: batch}
+	err := r.appendBatch(context.Background(), b)
+	r.tellBatch(b, err)
 	for i, g := range batch {
 		switch {
 		case err != nil:
@@ -133,24 +135,23 @@ func (r *Register) commit(batch []*group) {
 	}
 }
 
-func (r *Register) appendBatch(ctx context.Context, batch []*group) (*batchWrite, error) {
+func (r *Register) appendBatch(ctx context.Context, b *batchWrite) error {
 	release, err := r.turn.take()
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the turn to append: %w", err)
+		return fmt.Errorf("waiting for the turn to append: %w", err)
 	}
 	defer release()
 	if err := r.recover(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	b := &batchWrite{r: r, signer: r.signer, groups: batch}
 	if err := r.opts.DB.Write(ctx, func(tx *db.Tx) error { return b.write(ctx, tx) }); err != nil {
-		return nil, fmt.Errorf("appending to the register: %w", err)
+		return fmt.Errorf("appending to the register: %w", err)
 	}
 	r.tree = b.tree
 	r.remember(b)
 	r.advance(b.tree.size, b.note)
 	r.anchors.offer(b.note)
-	return b, nil
+	return nil
 }
 
 // batchWrite is one batch within its transaction.
@@ -162,6 +163,7 @@ type batchWrite struct {
 	places   []place     // Of fresh in groups.
 	receipts [][]Receipt // As groups.
 	refused  []error     // Of groups of which nothing becomes an entry.
+	vetoed   bool        // A draft's With refused the batch.
 	first    int64       // Number of the first new entry.
 	entries  []*sijill.Entry
 	refs     []blob.Ref // Of fresh; zero without a message.
@@ -202,7 +204,7 @@ func (b *batchWrite) start(tx *db.Tx) error {
 		return err
 	}
 	if h.origin != b.signer.origin {
-		return fmt.Errorf("the register was retired by another process: %w", ErrClosed)
+		return errRetired
 	}
 	b.tree = b.r.tree.clone()
 	if h.size != b.tree.size {

@@ -124,6 +124,11 @@ func destroy(tx *db.Tx, entries []int64) error {
 	return nil
 }
 
+// Owe notes, in the transaction that deletes what may not be left on the disk, that
+// the log must be emptied of it. If nothing else does that before, it is done when
+// keys are next deleted, or the register is next opened.
+func Owe(tx *db.Tx) error { return vault.Owe(tx) }
+
 // Cool closes the months that ended before a moment, as vault.Cool says, and
 // appends that it did; when there is nothing to close, it appends nothing. From
 // then on the content of their office mail is closed to the server, in every

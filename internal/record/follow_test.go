@@ -320,8 +320,10 @@ func TestBulk(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- f.Run(ctx) }()
 	d.fill(t, 100, 2400)
-	time.Sleep(50 * time.Millisecond)
-	d.check(t, a, 0)
+	if !eventually(func() bool { return a.batches.Load() > 1 }) {
+		t.Fatal("nothing was prepared")
+	}
+	d.check(t, a, 0) // The second is being written, and the first is not there yet.
 	end()
 	if !eventually(func() bool {
 		next, err := f.Cursors(t.Context())

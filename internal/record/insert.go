@@ -33,6 +33,7 @@ func (b *batchWrite) runWith(tx *db.Tx) error {
 			continue
 		}
 		if err := j.draft.With(tx, b.first+int64(i)); err != nil {
+			b.vetoed = true
 			return err
 		}
 	}

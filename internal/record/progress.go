@@ -26,6 +26,10 @@ func (r *Register) Save(ctx context.Context, name string, state []byte) error {
 	return r.opts.DB.Write(ctx, func(tx *db.Tx) error { return save(tx, name, state) })
 }
 
+// Note is Save in the transaction of an entry, for Draft.With: either both are there
+// or neither is.
+func Note(tx *db.Tx, name string, state []byte) error { return save(tx, name, state) }
+
 func save(tx *db.Tx, name string, state []byte) error {
 	query, args := `INSERT INTO progress (name, state) VALUES (?, ?)
 		ON CONFLICT (name) DO UPDATE SET state = excluded.state`, []any{name, state}

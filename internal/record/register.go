@@ -91,6 +91,7 @@ type Register struct {
 	size   int64
 	note   []byte
 	behind error
+	failed error         // See Health.
 	moved  chan struct{} // Closed, and made anew, when size grows.
 
 	holders holders
@@ -128,7 +129,8 @@ func Create(ctx context.Context, opts Options, origin string) error {
 	})
 }
 
-// Open opens the register and compares the anchors. It changes nothing: what a
+// Open opens the register and compares the anchors; one that is missing is
+// written within a second. It changes nothing else: what a
 // crash left behind the last referenced frame is truncated before the first
 // append, so that looking at a directory whose database is an old copy, or
 // damaged, destroys nothing. It succeeds when the register is behind an anchor;
@@ -147,6 +149,9 @@ func Open(ctx context.Context, opts Options) (*Register, error) {
 	var err error
 	if r.turn, err = openTurn(opts.Turn); err != nil {
 		return nil, err
+	}
+	if r.behind == nil && r.anchors.missing() {
+		r.anchors.offer(r.note)
 	}
 	go r.commitLoop()
 	return r, nil
@@ -260,10 +265,14 @@ func (r *Register) Head() (size int64, checkpoint []byte) {
 func (r *Register) Refresh(ctx context.Context) error {
 	return r.opts.DB.Read(ctx, func(tx *db.Tx) error {
 		h, err := readHead(tx)
-		if err == nil {
-			r.advance(h.size, h.note)
+		if err != nil {
+			return err
 		}
-		return err
+		r.advance(h.size, h.note)
+		if h.origin != r.signer.origin {
+			r.tell(errRetired)
+		}
+		return nil
 	})
 }
 

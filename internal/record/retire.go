@@ -48,6 +48,7 @@ func (r *Register) Retire(ctx context.Context) (origin string, err error) {
 	r.mu.Lock()
 	r.behind = fmt.Errorf("it was retired: %w", ErrClosed)
 	r.mu.Unlock()
+	r.anchors.stop() // A checkpoint of the old register must not come after they were set aside.
 	return next.origin, r.anchorsAside()
 }
 

@@ -84,7 +84,7 @@ func (v *Vault) CoolIn(tx *db.Tx, list []Compartment) error {
 	if err := closeAll(tx, list); err != nil {
 		return err
 	}
-	return owe(tx)
+	return Owe(tx)
 }
 
 // Forget drops the compartments' keys that the server remembers.

@@ -14,7 +14,7 @@ func (v *Vault) delete(ctx context.Context, do func(tx *db.Tx) (deleted bool, er
 	var deleted bool
 	err := v.db.Write(ctx, func(tx *db.Tx) (err error) {
 		if deleted, err = do(tx); err == nil && deleted {
-			err = owe(tx)
+			err = Owe(tx)
 		}
 		return err
 	})
@@ -24,8 +24,9 @@ func (v *Vault) delete(ctx context.Context, do func(tx *db.Tx) (deleted bool, er
 	return v.Scrub(ctx)
 }
 
-// owe notes that the write-ahead log holds what was deleted.
-func owe(tx *db.Tx) error {
+// Owe notes, in the transaction that deletes what may not be left on the disk, that
+// the write-ahead log will hold it until Scrub.
+func Owe(tx *db.Tx) error {
 	if _, err := tx.Exec("UPDATE vault_state SET deleted = deleted + 1 WHERE id = 1"); err != nil {
 		return fmt.Errorf("noting a deletion: %w", err)
 	}
@@ -80,7 +81,7 @@ func Destroy(tx *db.Tx, entries []int64) error {
 		}
 		entries = entries[n:]
 	}
-	return owe(tx)
+	return Owe(tx)
 }
 
 // Traces tells which of the entries first to last have a mask although their
