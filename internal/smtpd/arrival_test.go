@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,13 +103,14 @@ func TestPanickingCheck(t *testing.T) {
 
 // A check that waits ends with its time, and counts against the memory.
 func TestSlowCheck(t *testing.T) {
-	in := make(chan bool, 10)
+	in, refused := make(chan bool, 10), make(chan struct{})
 	s := start(t, false, func(o *Options) {
 		o.MaxSize, o.Memory = 100_000, 200_000
 		o.Limits.Check, o.Limits.MemoryWait = 300*time.Millisecond, 20*time.Millisecond
 		o.Check = func(ctx context.Context, a *Arrival) Verdict {
 			in <- true
 			<-ctx.Done()
+			<-refused // The second has seen the memory taken.
 			return Verdict{Refuse: &Refusal{451, [3]int{4, 4, 3}, "no answer from DNS"}}
 		}
 	})
@@ -121,6 +123,7 @@ func TestSlowCheck(t *testing.T) {
 	second := s.greeted(t)
 	second.begin("hind@diwan.example")
 	second.data(big, "452 4.3.1 ")
+	close(refused)
 	first.want("451 4.4.3 ")
 }
 
@@ -143,9 +146,22 @@ func (brokenTable) First(context.Context, string, time.Time, time.Time) (time.Ti
 	return time.Time{}, errors.New("the table is locked")
 }
 
+// laterTable is a table whose clock the test puts ahead.
+type laterTable struct {
+	GreyTable
+	ahead atomic.Int64 // A time.Duration.
+}
+
+func (l *laterTable) First(ctx context.Context, key string, now, since time.Time) (time.Time, error) {
+	ahead := time.Duration(l.ahead.Load())
+	first, err := l.GreyTable.First(ctx, key, now.Add(ahead), since.Add(ahead))
+	return first.Add(-ahead), err
+}
+
 func TestGreylist(t *testing.T) {
+	table := &laterTable{GreyTable: NewGreyMemory(10)}
 	s := start(t, false, func(o *Options) {
-		o.Greylist, o.GreyDelay = NewGreyMemory(10), 300*time.Millisecond
+		o.Greylist, o.GreyDelay = table, time.Hour
 		o.Limits.Exempt = []netip.Prefix{}
 	})
 	p := s.greeted(t)
@@ -153,7 +169,7 @@ func TestGreylist(t *testing.T) {
 	p.ask("RCPT TO:<hind@diwan.example>", "451 4.7.1 not known")
 	p.ask("RCPT TO:<nobody@diwan.example>", "550 ")
 	p.ask("RCPT TO:<HIND@diwan.example>", "451 ")
-	time.Sleep(320 * time.Millisecond)
+	table.ahead.Store(int64(time.Hour))
 	p.ask("RCPT TO:<salim@diwan.example>", "451 ")
 	p.ask("RCPT TO:<hind@diwan.example>", "250 ")
 	s = start(t, false, func(o *Options) { o.Greylist, o.Limits.Exempt = brokenTable{}, []netip.Prefix{} })

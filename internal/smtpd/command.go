@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"bytes"
+	"math"
+	"regexp"
 	"strconv"
 	"unicode/utf8"
 )
@@ -39,7 +41,7 @@ func (g *guard) command(line []byte) {
 			g.answer(replyInChunks)
 			return
 		}
-		g.feed = g.postmaster(text, line)
+		g.feed = withinNumbers(g.postmaster(text, line))
 	default:
 		g.idle++
 		g.feed = line
@@ -54,6 +56,41 @@ func (g *guard) postmaster(text, line []byte) []byte {
 		return line
 	}
 	return []byte("RCPT TO:<" + a + ">\r\n")
+}
+
+var sizeParameter = regexp.MustCompile(`(?i)\sSIZE=([0-9]{10,20})\s`)
+
+// withinNumbers makes the SIZE of a MAIL command one that go-smtp reads, and finds
+// too large: it may have 20 digits (RFC 1870 section 3), there it has 32 bits.
+func withinNumbers(line []byte) []byte {
+	from := pathEnd(line)
+	at := sizeParameter.FindSubmatchIndex(line[from:])
+	if verb(line) != "MAIL" || at == nil {
+		return line
+	}
+	digits := line[from+at[2] : from+at[3]]
+	if _, err := strconv.ParseUint(string(digits), 10, 32); err == nil {
+		return line
+	}
+	out := strconv.AppendUint(bytes.Clone(line[:from+at[2]]), math.MaxUint32, 10)
+	return append(out, line[from+at[3]:]...)
+}
+
+// pathEnd is where the path of a MAIL command ends, in whose quoted local part
+// anything may stand.
+func pathEnd(line []byte) int {
+	quoted := false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '>' && !quoted:
+			return i + 1
+		}
+	}
+	return len(line)
 }
 
 // verb returns the first four letters of a command in upper case.

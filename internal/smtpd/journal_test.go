@@ -102,6 +102,18 @@ func TestJournalPeers(t *testing.T) {
 	}
 }
 
+// A journal address that the settings name and nobody has is put off: refused, its
+// copies were lost at the other server. Other strangers are refused.
+func TestJournalWithoutAccount(t *testing.T) {
+	s := start(t, false, func(o *Options) { o.Journal = []string{"Archive@diwan.example", "archive@elsewhere.example"} })
+	p := s.greeted(t)
+	p.begin("salim@diwan.example")
+	p.ask("RCPT TO:<archive@diwan.example>", "451 4.3.5 ")
+	p.ask("RCPT TO:<archive@elsewhere.example>", "451 4.3.5 ")
+	p.ask("RCPT TO:<other@diwan.example>", "550 5.1.1 ")
+	p.ask("RCPT TO:<other@elsewhere.example>", "550 5.7.1 ")
+}
+
 // When the directory fails while a report is unpacked, the report comes again.
 func TestJournalLookupFails(t *testing.T) {
 	s := start(t, false, nil)

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bytes"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,9 +12,16 @@ import (
 
 // outgoing is what the header of a submitted message says that matters here.
 type outgoing struct {
-	from, sender string
-	date, id     bool // the fields are there
+	from string
+	// others are the addresses of Sender, Resent-From and Resent-Sender, each
+	// once and without from: they too say who sends it.
+	others   []string
+	date, id bool // the fields are there
 }
+
+// maxOthers is how many addresses Resent-From and Resent-Sender may hold: each is
+// looked for.
+const maxOthers = 10
 
 // readHeader reads the header of a submitted message. What another program
 // might read otherwise is refused: several From fields or addresses (RFC 5322
@@ -35,9 +43,28 @@ func readHeader(raw []byte) (outgoing, reply) {
 	}
 	h := outgoing{from: from[0].Addr, date: fields.Lookup("Date") != nil, id: fields.Lookup("Message-ID") != nil}
 	if len(sender) == 1 {
-		h.sender = sender[0].Addr
+		h.add(sender[0].Addr)
+	}
+	// Each time it is sent again adds fields above those of the time before (RFC
+	// 5322 section 3.6.6). Other programs show any of them.
+	resent := m.Resent()
+	if len(resent) > maxOthers {
+		return outgoing{}, replyResent
+	}
+	for _, a := range resent {
+		if !plausible(a.Addr) {
+			return outgoing{}, replyResent
+		}
+		h.add(a.Addr)
 	}
 	return h, nil
+}
+
+func (h *outgoing) add(address string) {
+	same := func(other string) bool { return strings.EqualFold(address, other) }
+	if !same(h.from) && !slices.ContainsFunc(h.others, same) {
+		h.others = append(h.others, address)
+	}
 }
 
 // strict tells whether every field has its name and colon without a space

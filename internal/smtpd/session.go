@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/door"
 	"sijill/internal/people"
 
 	"github.com/emersion/go-smtp"
@@ -112,6 +113,13 @@ func (s *session) addAccount(to string) reply {
 	ctx, cancel := context.WithTimeout(srv.ctx, lookupTime)
 	defer cancel()
 	mailbox, refusal := srv.lookup(ctx, to)
+	if (refusal == replyForeign || refusal == replyUnknown) && srv.opt.Postmaster != "" &&
+		reserved(to, srv.opt.Hostname, door.Addr(s.g.raw.LocalAddr())) {
+		mailbox, refusal = srv.lookup(ctx, srv.opt.Postmaster)
+	}
+	if journal && (refusal == replyUnknown || refusal == replyForeign) {
+		refusal = replyNoJournal // A slip in the settings must not cost copies: they come again.
+	}
 	if refusal == nil {
 		refusal = s.grey(to)
 	}

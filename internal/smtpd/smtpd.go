@@ -129,14 +129,16 @@ type Options struct {
 	Greylist  GreyTable
 	GreyDelay time.Duration
 	// Journal holds the addresses at which other mail servers deliver journal
-	// reports or blind copies. Each must be an account in the Directory too.
+	// reports or blind copies. Each must be an account in the Directory too;
+	// mail for one that isn't is put off, not refused.
 	Journal []string
 	// JournalPeers are the networks that may send to the Journal addresses;
 	// none means any. A forged report files a message under accounts of the
 	// forger's choice, so this should be set.
 	JournalPeers []netip.Prefix
 	// Postmaster is the address that RCPT TO:<postmaster> without a domain
-	// means; empty refuses it.
+	// means, and postmaster, abuse and mailer-daemon at Hostname or at an address
+	// literal of ours; empty refuses them.
 	Postmaster string
 	// MaxSize is the largest message in bytes; 50 MiB.
 	MaxSize int64

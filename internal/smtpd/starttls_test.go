@@ -74,7 +74,7 @@ func TestSTARTTLSInjection(t *testing.T) {
 	p = s.greeted(t)
 	p.ask("STARTTLS", "220 ")
 	p.say("MAIL FROM:<forged@b.example>\r\n") // not a handshake
-	p.SetDeadline(time.Now().Add(5 * time.Second))
+	p.SetDeadline(time.Now().Add(30 * time.Second))
 	if rest, _ := p.r.ReadString('\n'); strings.HasPrefix(rest, "250") {
 		t.Errorf("command was run: %q", rest)
 	}

@@ -54,9 +54,12 @@ type Recipient struct {
 type Submission struct {
 	From       string // MAIL FROM; empty for the null sender
 	HeaderFrom string // the one address of the From field
-	To         []Recipient
-	Return     string // RET: FULL, HDRS or empty
-	EnvelopeID string // ENVID, decoded; may be empty
+	// HeaderOthers are the other addresses in From's place: of Sender, Resent-From
+	// and Resent-Sender; at most eleven. The sender may write from all of them.
+	HeaderOthers []string
+	To           []Recipient
+	Return       string // RET: FULL, HDRS or empty
+	EnvelopeID   string // ENVID, decoded; may be empty
 	// SMTPUTF8 and RequireTLS are the parameters of RFC 6531 and RFC 8689.
 	SMTPUTF8, RequireTLS bool
 	// Envelope is to be sealed with Original. Its Trace holds our Received
@@ -209,16 +212,13 @@ func (s *session) submission(raw []byte, now time.Time) (*Submission, reply) {
 	if r != nil {
 		return nil, r
 	}
-	if r := s.mayUse(h.from, replyFromNotYours); r != nil {
-		return nil, r
-	}
-	if h.sender != "" && !strings.EqualFold(h.sender, h.from) {
-		if r := s.mayUse(h.sender, replyFromNotYours); r != nil {
+	for _, address := range append([]string{h.from}, h.others...) {
+		if r := s.mayUse(address, replyFromNotYours); r != nil {
 			return nil, r
 		}
 	}
 	m := &Submission{
-		From: s.from, HeaderFrom: h.from, To: s.recipients, Return: s.ret, EnvelopeID: s.id,
+		From: s.from, HeaderFrom: h.from, HeaderOthers: h.others, To: s.recipients, Return: s.ret, EnvelopeID: s.id,
 		SMTPUTF8: s.utf8, RequireTLS: s.requireTLS, Envelope: s.envelope(now), Original: raw,
 	}
 	m.Envelope.Trace = s.sent(now, h)

@@ -114,7 +114,7 @@ func (s *service) dialTLS(t testing.TB) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return &client{t, c, bufio.NewReader(c)}
 }
 
@@ -214,9 +214,19 @@ func TestSubmissionHeaders(t *testing.T) {
 		"From: hind@diwan.example\r\nSender: a@b.example":                       "550 5.7.1 ",
 		"From: hind@diwan.example\r\nSender: hind@diwan.example\r\nSender: a@b": "550 5.6.0 ",
 		"From: Hind": "550 5.6.0 ",
-		"From: hind@diwan.example\r\nno field\r\nnor this\r\nFrom: a@b":     "550 5.6.0 ",
-		strings.Repeat("X: y\r\n", 10000) + "From: hind@diwan.example":      "550 5.6.0 ",
-		strings.Repeat("Received: x\r\n", 101) + "From: hind@diwan.example": "554 5.4.6 ",
+		"Resent-From: office@diwan.example\r\nFrom: hind@diwan.example":                                                   "250 ",
+		"Resent-From: a@b.example\r\nFrom: hind@diwan.example":                                                            "550 5.7.1 ",
+		"Resent-From: office@diwan.example, a@b.example\r\nFrom: hind@diwan.example":                                      "550 5.7.1 ",
+		"Resent-From: hind@diwan.example\r\nResent-From: a@b.example\r\nFrom: hind@diwan.example":                         "550 5.7.1 ",
+		"Resent-From: hind@diwan.example\r\nResent-Sender: a@b.example\r\nFrom: hind@diwan.example":                       "550 5.7.1 ",
+		"Resent-Sender: office@diwan.example\r\nresent-sender: hind@home.example\r\nFrom: hind@diwan.example":             "550 5.7.1 a personal address",
+		"Resent-From: =?utf-8?q?a=40b=2Eexample?= <hind@diwan.example>\r\nFrom: hind@diwan.example":                       "250 ",
+		"Resent-From: Hind\r\nFrom: hind@diwan.example":                                                                   "550 5.6.0 ",
+		"Resent-Sender: a@b.example>, <c@\r\nFrom: hind@diwan.example":                                                    "550 5.6.0 ",
+		"Resent-From: " + strings.Repeat("hind@diwan.example, ", 10) + "office@diwan.example\r\nFrom: hind@diwan.example": "550 5.6.0 ",
+		"From: hind@diwan.example\r\nno field\r\nnor this\r\nFrom: a@b":                                                   "550 5.6.0 ",
+		strings.Repeat("X: y\r\n", 10000) + "From: hind@diwan.example":                                                    "550 5.6.0 ",
+		strings.Repeat("Received: x\r\n", 101) + "From: hind@diwan.example":                                               "554 5.4.6 ",
 	} {
 		p.ask("MAIL FROM:<>", "250 ")
 		p.ask("RCPT TO:<envoy@abroad.example>", "250 ")
@@ -229,6 +239,19 @@ func TestSubmissionHeaders(t *testing.T) {
 	p.ask("MAIL FROM:<a@b.example>", "553 5.7.1 ")
 	p.ask("MAIL FROM:<hind@home.example>", "550 5.7.1 a personal address")
 	p.ask("MAIL FROM:<broken@diwan.example>", "451 ")
+}
+
+// Who takes a submission hears of everybody in whose name it goes.
+func TestSubmissionTellsWhoElse(t *testing.T) {
+	s, b := submitting(t, true, nil)
+	p := s.signedIn(t)
+	p.ask("MAIL FROM:<hind@diwan.example>", "250 ")
+	p.ask("RCPT TO:<envoy@abroad.example>", "250 ")
+	p.data("Resent-From: Hind@diwan.example, Office@diwan.example\r\nResent-Sender: office@diwan.example\r\n"+
+		"From: hind@diwan.example\r\nSender: office@diwan.example\r\n\r\ntext\r\n.\r\n", "250 ")
+	if m := b.sent()[0]; !slices.Equal(m.HeaderOthers, []string{"office@diwan.example"}) {
+		t.Errorf("others %q", m.HeaderOthers)
+	}
 }
 
 func TestSubmissionNeedsTLSAndSignIn(t *testing.T) {
@@ -391,7 +414,7 @@ func TestHandshakeStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Write([]byte("EHLO in.the.clear\r\n"))
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	b := make([]byte, 100)
 	if n, _ := c.Read(b); n > 0 && b[0] == '2' {
 		t.Errorf("answered in the clear: %q", b[:n])
