@@ -81,7 +81,7 @@ func TestRspamdFailsOpen(t *testing.T) {
 		must(t, err)
 		began := time.Now()
 		got, err := r.Score(context.Background(), arrival(unwanted))
-		if err == nil || got != (Result{Mark: "unreachable"}) || time.Since(began) > 2*time.Second {
+		if err == nil || got != (Result{Mark: "unreachable"}) || time.Since(began) > 20*time.Second {
 			t.Errorf("%s: %+v, %v after %v", name, got, err, time.Since(began))
 		}
 		if err != nil && strings.Contains(err.Error(), s.URL) {

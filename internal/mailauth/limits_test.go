@@ -39,7 +39,7 @@ func TestHostile(t *testing.T) {
 	} {
 		start := time.Now()
 		r := o.judge(t, []byte(raw), peer(t, "203.0.113.5", "x@lists.example"))
-		if d := time.Since(start); d > 3*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%s: took %v", name, d)
 		}
 		if len(r.Signatures) > maxSignatures || len(r.Evidence.Answers) > 60 {

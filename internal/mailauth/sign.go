@@ -98,8 +98,9 @@ func fold(s, after string) string {
 	return b.String()
 }
 
-// Sealer adds ARC sets to messages that we forward (RFC 8617 section 5.1). It
-// is safe for concurrent use.
+// Sealer adds ARC sets, as a forwarder does (RFC 8617 section 5.1). The server
+// judges the chains of others and adds none of its own: measurements and tests
+// make them with it. It is safe for concurrent use.
 type Sealer struct {
 	Domain string
 	Key    *Key

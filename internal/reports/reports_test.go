@@ -136,7 +136,7 @@ func TestRefused(t *testing.T) {
 		if !errors.Is(err, test.want) || len(f.DMARC)+len(f.TLS) > 0 {
 			t.Errorf("%s: %v", name, err)
 		}
-		if d := time.Since(start); d > 3*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%s: took %v", name, d)
 		}
 	}

@@ -181,7 +181,3 @@ func (e *Failure) Timeout() bool {
 	var timeout net.Error
 	return errors.Is(e.err, context.DeadlineExceeded) || errors.As(e.err, &timeout) && timeout.Timeout()
 }
-
-// IsTemporary tells whether err says that asking later may help: a Failure, or
-// that there was no time to wait. Only absence is final.
-func IsTemporary(err error) bool { return err != nil && !errors.Is(err, fs.ErrNotExist) }

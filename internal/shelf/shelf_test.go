@@ -179,7 +179,7 @@ func TestFollows(t *testing.T) {
 
 func wait(t testing.TB, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -211,6 +211,7 @@ func TestGone(t *testing.T) {
 		_, err := again.search.Query(t.Context(), laila, "apricots", search.Options{})
 		return err != nil
 	})
+	h.shelves.o.Grace = time.Hour
 	third := h.take(t, laila)
 	third.Release()
 	h.shelves.Forget(laila)

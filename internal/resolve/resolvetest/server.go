@@ -137,7 +137,7 @@ func (s *Server) Asked(name string) int {
 // Client returns a client of this server alone, with short time limits.
 func (s *Server) Client(t testing.TB) *resolve.Client {
 	t.Helper()
-	c, err := resolve.New(resolve.Options{Servers: []string{s.Addr}, Timeout: 500 * time.Millisecond, Attempts: 1})
+	c, err := resolve.New(resolve.Options{Servers: []string{s.Addr}, Timeout: 2 * time.Second, Attempts: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
