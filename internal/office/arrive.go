@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -170,7 +168,9 @@ func (o *Office) deliver(ctx context.Context, d outbox.Delivery) error {
 	for _, to := range d.To {
 		r, err := o.People.Resolve(ctx, to)
 		if errors.Is(err, people.ErrForeign) {
-			err = fmt.Errorf("an address of another server: %w", fs.ErrNotExist)
+			// Its domain was ours a moment ago. That nobody has it can't be said:
+			// the next attempt goes to whoever takes its mail now.
+			err = errors.New("an address of another server")
 		}
 		if err != nil {
 			return err

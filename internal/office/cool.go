@@ -20,12 +20,18 @@ func (o *Office) ColdBefore(now time.Time) time.Time {
 	return now.AddDate(0, 0, -o.Config.HotDays())
 }
 
+// catchUpFor is how long closing old months waits for lists and index.
+const catchUpFor = 10 * time.Minute
+
+// errBehind says that lists and index did not come to the end of the register in time.
+var errBehind = errors.New("lists and index are behind the register")
+
 // coolDaily closes old months, at the start and once a day. What a stop has left
 // half done is done then.
 func (o *Office) coolDaily(ctx context.Context) error {
 	for {
 		next := 24 * time.Hour
-		err := o.caughtUp(ctx)
+		err := o.caughtUp(ctx, catchUpFor)
 		if err == nil {
 			_, err = o.Cool(ctx, time.Now())
 		}
@@ -41,9 +47,12 @@ func (o *Office) coolDaily(ctx context.Context) error {
 	}
 }
 
-// caughtUp waits until all that is in the register now has been placed.
-func (o *Office) caughtUp(ctx context.Context) error {
+// caughtUp waits until all that is in the register now has been placed; errBehind when
+// that takes longer than within.
+func (o *Office) caughtUp(ctx context.Context, within time.Duration) error {
 	size, _ := o.Register.Head()
+	late := time.NewTimer(within)
+	defer late.Stop()
 	for {
 		next, err := o.Follower.Cursors(ctx)
 		if err != nil || next[o.Mailbox.Name()] >= size && next[o.Search.Name()] >= size {
@@ -51,6 +60,8 @@ func (o *Office) caughtUp(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
+		case <-late.C:
+			return errBehind
 		case <-ctx.Done():
 			return ctx.Err()
 		}

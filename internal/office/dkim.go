@@ -93,9 +93,17 @@ func (o *Office) ChangeDKIM(ctx context.Context, domain, did string, change func
 	return keys, err
 }
 
-// EnsureDKIM gives a domain's signing keys; the first ones are made. That they are
-// there follows from the domain's being the office's, which is on record.
-func (o *Office) EnsureDKIM(ctx context.Context, domain string) (*mailauth.Keys, error) {
+// EnsureDKIM gives a domain's signing keys; the first ones are made, and nothing is
+// written otherwise. That they are there follows from the domain's being the office's,
+// which is on record.
+func (o *Office) EnsureDKIM(ctx context.Context, domain string) (keys *mailauth.Keys, err error) {
+	err = o.DB.Read(ctx, func(tx *db.Tx) error {
+		keys, err = o.dkimKeys(tx, domain)
+		return err
+	})
+	if err == nil && len(keys.All) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return keys, err
+	}
 	return o.ChangeDKIM(ctx, domain, "", func(keys *mailauth.Keys) (bool, error) {
 		if len(keys.All) > 0 {
 			return false, nil
@@ -113,20 +121,38 @@ const retireAfter = 30 * 24 * time.Hour
 type signers struct {
 	o *Office
 
-	mu    sync.Mutex // Guards what follows.
-	known map[string]*mailauth.Signer
-	read  time.Time
+	mu      sync.Mutex // Guards what follows. Nobody waits for the database with it.
+	known   map[string]*mailauth.Signer
+	read    time.Time // When reading known began.
+	reading bool      // Somebody reads them again; others use known meanwhile.
 }
 
 // rereadKeys is how old the signers may be.
 const rereadKeys = time.Minute
 
 func (s *signers) of(ctx context.Context, domain string) (*mailauth.Signer, error) {
+	began := time.Now()
+	s.mu.Lock()
+	known := s.known
+	if known != nil && (s.reading || began.Sub(s.read) < rereadKeys) {
+		s.mu.Unlock()
+		return known[domain], nil
+	}
+	s.reading = true
+	s.mu.Unlock()
+	known, err := s.load(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known != nil && time.Since(s.read) < rereadKeys {
-		return s.known[domain], nil
+	s.reading = false
+	if err != nil {
+		return nil, err
 	}
+	s.known, s.read = known, began
+	return known[domain], nil
+}
+
+// load reads the signers of all domains.
+func (s *signers) load(ctx context.Context) (map[string]*mailauth.Signer, error) {
 	domains, err := s.o.People.Domains(ctx)
 	if err != nil {
 		return nil, err
@@ -139,8 +165,7 @@ func (s *signers) of(ctx context.Context, domain string) (*mailauth.Signer, erro
 		}
 		known[d] = keys.Signer()
 	}
-	s.known, s.read = known, time.Now()
-	return known[domain], nil
+	return known, nil
 }
 
 // sign gives the DKIM-Signature fields of a message from a domain, none for a
@@ -175,27 +200,32 @@ func (s *signers) turn(ctx context.Context, ask func(ctx context.Context, name, 
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, d := range domains {
-		keys, err := s.o.EnsureDKIM(ctx, d)
-		if err != nil {
-			return err
-		}
-		ready, err := published(ctx, keys, ask)
-		if err != nil {
-			return err
-		}
-		if _, err := s.o.ChangeDKIM(ctx, d, "changed", func(keys *mailauth.Keys) (bool, error) {
-			now := time.Now().UTC()
-			gone := keys.Expire(now.Add(-retireAfter))
-			return ready && keys.Activate(now) || len(gone) > 0, nil
-		}); err != nil {
-			return err
+		if err := s.turnOne(ctx, d, ask); err != nil {
+			errs = append(errs, fmt.Errorf("the keys of %s: %w", d, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// published tells whether every coming key stands in DNS.
+// turnOne looks after the keys of one domain, whatever is wrong with the others.
+// Those that have retired long enough go, whatever DNS says.
+func (s *signers) turnOne(ctx context.Context, domain string, ask func(ctx context.Context, name, kind string) ([]string, error)) error {
+	keys, err := s.o.EnsureDKIM(ctx, domain)
+	if err != nil {
+		return err
+	}
+	ready, unasked := published(ctx, keys, ask)
+	_, err = s.o.ChangeDKIM(ctx, domain, "changed", func(keys *mailauth.Keys) (bool, error) {
+		now := time.Now().UTC()
+		gone := keys.Expire(now.Add(-retireAfter))
+		return ready && keys.Activate(now) || len(gone) > 0, nil
+	})
+	return errors.Join(unasked, err)
+}
+
+// published tells whether every coming key stands in DNS; with an error, it doesn't.
 func published(ctx context.Context, keys *mailauth.Keys, ask func(ctx context.Context, name, kind string) ([]string, error)) (bool, error) {
 	coming := 0
 	for _, k := range keys.All {

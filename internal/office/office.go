@@ -20,7 +20,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"sijill/internal/access"
@@ -99,13 +98,14 @@ type Options struct {
 }
 
 // Open opens a data directory; close it. More than one process may have it open.
-// Errors: one that wraps db.ErrKey when the key is not the office's. A damaged
-// MailFile is no error: it is set aside and made again.
+// Errors: one that wraps db.ErrKey when the key is not the office's, and ErrLost
+// where RegisterFile is missing or damaged, or may be. A MailFile that can't be opened
+// is no error: it is set aside and made again.
 func Open(ctx context.Context, opts Options) (_ *Office, err error) {
 	o := &Office{Dir: opts.Dir, Config: opts.Config, key: opts.Key, Log: opts.Log}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, o.Close())
+			err = errors.Join(advise(o.Dir, err), o.Close())
 		}
 	}()
 	if err = o.stores(ctx); err != nil {
@@ -157,11 +157,11 @@ func (o *Office) recordOptions() record.Options {
 
 // stores opens the databases, the segments and the vault.
 func (o *Office) stores(ctx context.Context) (err error) {
+	if err := registerThere(o.Dir); err != nil {
+		return err
+	}
 	pages := o.key.Derive("pages")
 	o.DB, err = db.OpenSQLite(ctx, filepath.Join(o.Dir, RegisterFile), db.Options{Key: pages})
-	if errors.Is(err, db.ErrKey) {
-		return fmt.Errorf("the key does not belong to the office in %s: give the right one with --key-file: %w", o.Dir, err)
-	}
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,8 @@ func (o *Office) stores(ctx context.Context) (err error) {
 func (o *Office) openMail(ctx context.Context) (*db.DB, error) {
 	path := filepath.Join(o.Dir, MailFile)
 	d, err := db.OpenSQLite(ctx, path, o.mailOptions())
-	if !errors.Is(err, db.ErrKey) {
+	var damage *db.DamagedError
+	if !errors.Is(err, db.ErrKey) && !errors.As(err, &damage) {
 		return d, err
 	}
 	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
@@ -241,7 +242,7 @@ func (o *Office) correspondence(ctx context.Context) (err error) {
 	}
 	o.replies = newReplies(o)
 	o.Access = access.Open(ctx, access.Options{People: o.People, Keys: o.Vault, Register: o.Register, Log: o.Log,
-		Issuer: o.Config.Office, ProveEvery: proveEvery})
+		Issuer: o.Config.Office, ProveEvery: proveEvery, Forwarding: o.Post.SuspendForwarding})
 	o.Shelves = shelf.New(shelf.Options{Register: o.Register, Mail: o.Mailbox, Log: o.Log,
 		Rewrap: func(ctx context.Context, r *vault.Ring) error {
 			_, err := o.Vault.Rewrap(ctx, r)
@@ -269,12 +270,9 @@ func (o *Office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 		if c.SmarthostTLS {
 			opts.Smarthost.TLS = "implicit"
 		}
-		if c.PasswordFile != "" {
-			b, err := os.ReadFile(c.PasswordFile)
-			if err != nil {
-				return nil, fmt.Errorf("reading the smarthost's password: %w", err)
-			}
-			opts.Smarthost.Password = strings.TrimRight(string(b), "\r\n")
+		var err error
+		if opts.Smarthost.Password, err = smarthostPassword(c.PasswordFile); err != nil {
+			return nil, err
 		}
 	}
 	when, err := c.Schedule()
@@ -289,10 +287,16 @@ func (o *Office) openOutbox(ctx context.Context) (*outbox.Outbox, error) {
 }
 
 // Local tells whether an address is in one of the office's domains, whether or not
-// anybody has it.
-func (o *Office) Local(address string) bool {
-	_, err := o.People.Resolve(context.Background(), address)
-	return !errors.Is(err, people.ErrForeign)
+// anybody has it. With an error nobody knows.
+func (o *Office) Local(ctx context.Context, address string) (bool, error) {
+	_, err := o.People.Resolve(ctx, address)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case errors.Is(err, people.ErrForeign):
+		return false, nil
+	}
+	return false, err
 }
 
 // Close closes in the opposite order what is open. Visits must have ended.

@@ -120,6 +120,7 @@ func (o *Office) projected(ctx context.Context, path string, until int64) (*proj
 	return p, f, nil
 }
 
+// openCopy opens a copy of both projections as they are; close it.
 func openCopy(ctx context.Context, o *Office, path string) (*projected, error) {
 	if err := o.Mail.Backup(ctx, path); err != nil {
 		return nil, err
@@ -132,16 +133,23 @@ func openCopy(ctx context.Context, o *Office, path string) (*projected, error) {
 	if err == nil && next["mailbox"] != next["search"] {
 		err = errors.New("the projections are not at the same entry yet; try again in a moment")
 	}
+	if err != nil {
+		return nil, errors.Join(err, p.db.Close())
+	}
 	p.next = next["mailbox"]
-	return p, err
+	return p, nil
 }
 
+// openFresh makes both projections anew, up to an entry; close them.
 func openFresh(ctx context.Context, o *Office, path string, until int64) (*projected, error) {
 	p, f, err := o.projected(ctx, path, until)
 	if err != nil || until == 0 {
 		return p, err
 	}
-	return p, f.CatchUp(ctx)
+	if err := f.CatchUp(ctx); err != nil {
+		return nil, errors.Join(err, p.db.Close())
+	}
+	return p, nil
 }
 
 type dumper interface {

@@ -2,6 +2,8 @@ package office
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"sijill/internal/post"
 	"sijill/internal/smtpd"
@@ -12,16 +14,20 @@ import (
 type replies struct {
 	o     *Office
 	queue chan *arrival
+	grace time.Duration // How long it goes on with what waits when it is to end.
 }
 
 // maxReplies is how much mail may wait for its rules; beyond that, rules are
 // passed over, which is said in the log.
 const maxReplies = 1000
 
-func newReplies(o *Office) *replies { return &replies{o, make(chan *arrival, maxReplies)} }
+// replyGrace is how long a stop waits for rules.
+const replyGrace = 5 * time.Second
+
+func newReplies(o *Office) *replies { return &replies{o, make(chan *arrival, maxReplies), replyGrace} }
 
 func (r *replies) offer(a *arrival) {
-	if a.Envelope.Journal != nil || !r.o.Post.HasRules(a.Accounts...) {
+	if a.Envelope.Journal != nil || !slices.ContainsFunc(a.Holders, func(h smtpd.Holder) bool { return r.o.Post.HasRules(h.Account) }) {
 		return
 	}
 	select {
@@ -31,18 +37,38 @@ func (r *replies) offer(a *arrival) {
 	}
 }
 
-// run works until ctx ends.
+// run works until ctx ends, and then for a moment on what still waits: nothing else
+// remembers it. What is left over is said in the log.
 func (r *replies) run(ctx context.Context) error {
-	for {
+	working, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	for ctx.Err() == nil {
 		select {
 		case a := <-r.queue:
-			for _, h := range a.Holders {
-				if err := r.one(ctx, a, h); err != nil && ctx.Err() == nil {
-					r.o.Log.Error("what a person's rule asks for could not be done", "error", err)
-				}
-			}
+			r.answer(working, a)
 		case <-ctx.Done():
+		}
+	}
+	defer time.AfterFunc(r.grace, cut).Stop()
+	for end := time.Now().Add(r.grace); time.Now().Before(end); {
+		select {
+		case a := <-r.queue:
+			r.answer(working, a)
+		default:
 			return nil
+		}
+	}
+	if n := len(r.queue); n > 0 {
+		r.o.Log.Error("the server stopped: vacation answers and forwarding were passed over", "messages", n)
+	}
+	return nil
+}
+
+// answer does for every holder of a message what his rules ask for.
+func (r *replies) answer(ctx context.Context, a *arrival) {
+	for _, h := range a.Holders {
+		if err := r.one(ctx, a, h); err != nil {
+			r.o.Log.Error("what a person's rule asks for could not be done", "error", err)
 		}
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"sijill"
 	"sijill/internal/access"
+	"sijill/internal/message"
 	"sijill/internal/people"
 	"sijill/internal/post"
 )
@@ -28,18 +28,22 @@ func (o *Office) Sender(ctx context.Context, account int64, class sijill.Class) 
 		s.Language = "en"
 	}
 	for _, x := range list {
-		s.Own[strings.ToLower(x.Address)] = x.Class
+		s.Own[message.CanonicalAddress(x.Address)] = x.Class
 	}
 	return s, nil
 }
 
 // MayWrite gives the address that a session writes from; an error that wraps
 // fs.ErrPermission when it is not the account's, or of a class that the session is
-// not for.
+// not for, and access.ErrClosed, too, when it is personal and the session's personal
+// mail is closed: who can't read as somebody doesn't write as them.
 func (o *Office) MayWrite(ctx context.Context, s *access.Session, from string) (people.Address, error) {
 	a, err := o.People.Sender(ctx, s.Account.ID, from)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !s.Scope.Has(a.Class) {
 		return a, fmt.Errorf("this credential does not write from there: %w", fs.ErrPermission)
+	}
+	if err == nil && a.Class == sijill.Personal && !s.Open() {
+		return a, fmt.Errorf("%w: %w", access.ErrClosed, fs.ErrPermission)
 	}
 	return a, err
 }

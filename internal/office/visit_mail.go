@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/access"
 	"sijill/internal/db"
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
@@ -59,6 +60,20 @@ func (v *Visit) Move(ctx context.Context, folder int64, uids []int64, to int64) 
 		v.teach(ctx, entries, *lesson)
 	}
 	return moved, err
+}
+
+// Expunge takes messages out of a folder. Personal ones are destroyed by that, so
+// the session must be able to open them: else the error wraps access.ErrClosed.
+// Whoever has an account by a password that was reset can't destroy what he can't read.
+func (v *Visit) Expunge(ctx context.Context, folder int64, uids []int64) error {
+	f, err := v.Folder(ctx, folder)
+	if err != nil {
+		return err
+	}
+	if f.Class == sijill.Personal && !v.Session.Open() {
+		return access.ErrClosed
+	}
+	return v.o.Mailbox.Expunge(ctx, v.Account, folder, uids)
 }
 
 // lesson is what a move says: true for junk, false for mail that is wanted, nil

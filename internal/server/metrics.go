@@ -24,6 +24,9 @@ type officeCollector struct{ s *Server }
 var (
 	entriesDesc   = prometheus.NewDesc("sijill_register_entries", "Entries in the register.", nil, nil)
 	behindDesc    = prometheus.NewDesc("sijill_register_behind", "1 if the register refuses to append since a checkpoint is ahead of it.", nil, nil)
+	failingDesc   = prometheus.NewDesc("sijill_register_failing", "1 if the last append failed or the register refuses to append, so that mail is not taken.", nil, nil)
+	freeDesc      = prometheus.NewDesc("sijill_disk_free_bytes", "Room that is left to the server on the disk of the data directory.", nil, nil)
+	certDesc      = prometheus.NewDesc("sijill_certificate_end_seconds", "When the first of the certificates ends, in seconds since 1970.", nil, nil)
 	lagDesc       = prometheus.NewDesc("sijill_projection_lag_entries", "Entries that a projection has not seen yet.", []string{"projection"}, nil)
 	sessionsDesc  = prometheus.NewDesc("sijill_smtp_sessions_total", "SMTP and LMTP connections admitted.", nil, nil)
 	openDesc      = prometheus.NewDesc("sijill_smtp_sessions_open", "SMTP and LMTP connections now.", nil, nil)
@@ -41,7 +44,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *officeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{entriesDesc, behindDesc, lagDesc, sessionsDesc, openDesc, turnedDesc, tlsDesc, acceptedDesc, bytesDesc, temporaryDesc, permanentDesc,
+	for _, d := range []*prometheus.Desc{entriesDesc, behindDesc, failingDesc, freeDesc, certDesc, lagDesc, sessionsDesc, openDesc, turnedDesc, tlsDesc, acceptedDesc, bytesDesc, temporaryDesc, permanentDesc,
 		imapDesc, queueDesc, outcomeDesc, dueDesc} {
 		ch <- d
 	}
@@ -57,11 +60,14 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	size, _ := c.s.o.Register.Head()
 	gauge(entriesDesc, size)
-	behind := int64(0)
-	if c.s.o.Register.Behind() != nil {
-		behind = 1
+	gauge(behindDesc, oneIf(c.s.o.Register.Behind()))
+	gauge(failingDesc, oneIf(c.s.o.Register.Health()))
+	if free, err := freeBytes(c.s.o.Dir); err == nil {
+		gauge(freeDesc, free)
 	}
-	gauge(behindDesc, behind)
+	if end, err := CertificateEnds(c.s.o); err == nil && !end.IsZero() {
+		gauge(certDesc, end.Unix())
+	}
 	if next, err := c.s.o.Follower.Cursors(context.Background()); err == nil {
 		for name, n := range next {
 			gauge(lagDesc, max(0, size-n), name)
@@ -78,6 +84,14 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 	count(permanentDesc, st.Permanent)
 	gauge(imapDesc, c.s.imapd.Stats().Open)
 	c.correspondence(ch, gauge)
+}
+
+// oneIf is 1 where there is an error.
+func oneIf(err error) int64 {
+	if err != nil {
+		return 1
+	}
+	return 0
 }
 
 // correspondence collects what is known of outgoing mail and of the wall.

@@ -12,10 +12,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,10 +60,8 @@ func New(ctx context.Context, o *office.Office) (_ *Server, err error) {
 			err = errors.Join(err, s.closeListeners())
 		}
 	}()
-	for door, address := range listenOf(o.Config) {
-		if err := s.listen(door, address); err != nil {
-			return nil, err
-		}
+	if err := s.listenAll(); err != nil {
+		return nil, err
 	}
 	if s.certs, err = s.newCerts(ctx); err != nil {
 		return nil, err
@@ -79,32 +77,34 @@ func New(ctx context.Context, o *office.Office) (_ *Server, err error) {
 		return nil, err
 	}
 	news := endless(handler)
-	s.pages = httpServer(news, o.Log)
-	s.plain = httpServer(s.certs.Challenges(sendOn(o, news)), o.Log)
+	s.pages = httpServer(news, ordinary, o.Log)
+	s.plain = httpServer(s.certs.Challenges(sendOn(o, news)), ordinary, o.Log)
 	for _, h := range []*http.Server{s.pages, s.plain} {
 		h.RegisterOnShutdown(news.end)
 	}
-	s.metrics = httpServer(metricsHandler(s), o.Log)
+	s.metrics = httpServer(metricsHandler(s), ordinary, o.Log)
 	return s, nil
 }
 
-// doors are the names of all doors, in the order in which they are told.
-var doors = []string{"smtp", "submission", "submissions", "imap", "imaps", "lmtp", "http", "https", "metrics"}
-
-// listenOf are the addresses of the doors.
-func listenOf(c config.Config) map[string]string {
-	return map[string]string{
-		"smtp": c.SMTP.Listen, "submission": c.Submission.Listen, "submissions": c.Submission.TLSListen,
-		"imap": c.IMAP.Listen, "imaps": c.IMAP.TLSListen, "lmtp": c.LMTP.Listen,
-		"http": c.HTTP.Listen, "https": c.HTTP.TLSListen, "metrics": c.Metrics.Listen,
-	}
-}
-
-func (s *Server) newCerts(ctx context.Context) (*certs.Certs, error) {
-	o := s.o
+// certOptions say where certificates are kept, and whether an authority is asked,
+// but not how.
+func certOptions(o *office.Office) certs.Options {
 	c := o.Config.TLS
 	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.Config.ServerName()}, c.Names...),
 		Dir: filepath.Join(o.Dir, certsDir), Log: o.Log}
+	if c.ACME {
+		opts.ACME = &certs.ACME{}
+	}
+	return opts
+}
+
+// CertificateEnds tells when the first of the certificates ends that a server of the
+// office shows; zero where there is none yet.
+func CertificateEnds(o *office.Office) (time.Time, error) { return certOptions(o).Ends() }
+
+func (s *Server) newCerts(ctx context.Context) (*certs.Certs, error) {
+	o := s.o
+	c, opts := o.Config.TLS, certOptions(o)
 	if c.ACME {
 		roots, err := certs.Roots(c.Roots)
 		if err != nil {
@@ -116,15 +116,6 @@ func (s *Server) newCerts(ctx context.Context) (*certs.Certs, error) {
 		}
 	}
 	return certs.New(ctx, opts)
-}
-
-// opened is the address of a door that is open on the network; empty for one
-// that isn't.
-func (s *Server) opened(door string) string {
-	if l, ok := s.listeners[door]; ok && l.Addr().Network() == "tcp" {
-		return l.Addr().String()
-	}
-	return ""
 }
 
 // unreached says why challenges may not come to the doors of the web, unless
@@ -171,7 +162,7 @@ func newWeb(o *office.Office) (http.Handler, error) {
 	pages, err := web.New(web.Config{
 		Access: d, Mailbox: d, Search: d, Records: d, Post: d, Settings: d, Admin: d, Watcher: d, Log: o.Log,
 		Office: c.Office, Secure: c.HTTP.TLSListen != "" || len(c.HTTP.Proxies) > 0,
-		Proxies: c.HTTP.Proxies, Health: func(context.Context) error { return o.Register.Behind() }, // Whether mail can be sealed.
+		Proxies: c.HTTP.Proxies, Health: func(context.Context) error { return health(o) },
 	})
 	if err != nil {
 		return nil, err
@@ -227,60 +218,16 @@ func sendOn(o *office.Office, h http.Handler) http.Handler {
 	})
 }
 
-func httpServer(h http.Handler, log *slog.Logger) *http.Server {
+func httpServer(h http.Handler, p pace, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 10 * time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: p.kept(h), ReadHeaderTimeout: p.header, ReadTimeout: p.read, WriteTimeout: p.write,
+		IdleTimeout: p.idle, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-}
-
-func (s *Server) listen(door, address string) error {
-	if address == "" {
-		return nil
-	}
-	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-		if err := removeSocket(path); err != nil {
-			return err
-		}
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return fmt.Errorf("opening the %s door: %w", door, err)
-	}
-	s.listeners[door] = l
-	return nil
-}
-
-// removeSocket removes a socket that a killed server left, and nothing else.
-func removeSocket(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return nil
-	}
-	return os.Remove(path)
-}
-
-// Addr is the address of a door ("smtp", "submission", "submissions", "imap", "imaps",
-// "lmtp", "http", "https" or "metrics"), nil for one that is closed.
-func (s *Server) Addr(door string) net.Addr {
-	if l, ok := s.listeners[door]; ok {
-		return l.Addr()
-	}
-	return nil
-}
-
-func (s *Server) closeListeners() error {
-	var errs []error
-	for _, l := range s.listeners {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // Run serves until ctx is done, then stops gracefully: sessions have ten seconds to
-// finish. ready is called when all doors are open. It returns the error of a door or
+// finish, deliveries that have begun fifteen, and rules for what these brought five
+// more. ready is called when all doors are open. It returns the error of a door or
 // worker that could not go on, if there was one.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -293,18 +240,35 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.door(g, "http", s.plain.Serve, http.ErrServerClosed)
 	s.door(g, "https", s.servePages, http.ErrServerClosed)
 	s.door(g, "metrics", s.metrics.Serve, http.ErrServerClosed)
-	for _, work := range s.o.Workers() {
-		g.Go(func() error { return work(ctx) })
-	}
-	g.Go(func() error {
-		<-ctx.Done()
-		return s.stop()
-	})
-	if err := s.o.Register.Behind(); err != nil {
-		s.o.Log.Error("the register refuses to append; see docs/backup.md", "error", err)
-	}
+	s.work(ctx, g)
+	complain(ctx, s.o)
 	ready()
 	return g.Wait()
+}
+
+// work starts the office's workers, and has ctx stop the server: the doors close and
+// nothing is begun; what sessions wait for ends when they and all else have.
+func (s *Server) work(ctx context.Context, g *errgroup.Group) {
+	workers := s.o.Workers()
+	late, end := context.WithCancel(context.WithoutCancel(ctx))
+	var own sync.WaitGroup
+	for _, work := range workers.Own {
+		own.Add(1)
+		g.Go(func() error {
+			defer own.Done()
+			return work(ctx)
+		})
+	}
+	for _, work := range workers.Awaited {
+		g.Go(func() error { return work(late) })
+	}
+	g.Go(func() error {
+		defer end()
+		<-ctx.Done()
+		err := s.stop()
+		own.Wait()
+		return err
+	})
 }
 
 // door serves one door unless it is closed; over is what it returns when it was
@@ -326,15 +290,35 @@ func (s *Server) servePages(l net.Listener) error {
 	return s.pages.Serve(tls.NewListener(l, s.certs.Config("h2", "http/1.1")))
 }
 
+// stop closes all doors at once and lets the sessions finish.
 func (s *Server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), graceful)
 	defer cancel()
-	err := errors.Join(s.smtpd.Shutdown(ctx), s.imapd.Shutdown(ctx), s.pages.Shutdown(ctx), s.plain.Shutdown(ctx), s.metrics.Shutdown(ctx))
+	closing := []func(context.Context) error{s.smtpd.Shutdown, s.imapd.Shutdown, closeWeb(s.pages), closeWeb(s.plain), closeWeb(s.metrics)}
+	ended := make(chan error, len(closing))
+	for _, end := range closing {
+		go func() { ended <- end(ctx) }()
+	}
+	var err error
+	for range closing {
+		err = errors.Join(err, <-ended)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.o.Log.Warn("some sessions did not end in time and were cut")
 		return nil
 	}
 	return err
+}
+
+// closeWeb lets requests finish until ctx ends and cuts the others.
+func closeWeb(h *http.Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := h.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+		return err
+	}
 }
 
 // Announce tells the log which doors are open, and whoever reads out where the web is.

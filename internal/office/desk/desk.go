@@ -92,7 +92,7 @@ func (d *Desk) viewer(ctx context.Context, s *access.Session, err error) (*web.V
 		Account: a.ID, Name: a.Name, Address: a.Address, Token: s.Token,
 		Admin:  a.Role.Has(people.RoleAdministrator),
 		Office: slices.Contains(classes, sijill.Office), Personal: slices.Contains(classes, sijill.Personal),
-		Open: s.Open(), Deep: s.Deep(), Language: a.Language, Digits: a.Digits, Session: v,
+		Open: s.Open(), Deep: s.Deep(), Fresh: s.Fresh(), Language: a.Language, Digits: a.Digits, Session: v,
 	}, nil
 }
 
@@ -106,7 +106,7 @@ var pageErrors = []struct{ from, to error }{
 	{mailbox.ErrWall, web.ErrWall}, {mailbox.ErrName, web.ErrUnsuited}, {mailbox.ErrRole, web.ErrUnsuited}, {mailbox.ErrNotEmpty, web.ErrUnsuited},
 	{people.ErrPassword, web.ErrUnsuited}, {people.ErrInvalid, web.ErrUnsuited}, {people.ErrForeign, web.ErrUnsuited}, {people.ErrTooMany, web.ErrForbidden},
 	{office.ErrNotOfficer, web.ErrForbidden}, {office.ErrUnsuited, web.ErrUnsuited}, {vault.ErrLastOfficer, web.ErrForbidden},
-	{people.ErrLastAddress, web.ErrForbidden}, {people.ErrLastOwner, web.ErrForbidden}, {fs.ErrExist, web.ErrTaken},
+	{people.ErrLastAddress, web.ErrForbidden}, {people.ErrLastOwner, web.ErrForbidden}, {fs.ErrExist, web.ErrTaken}, {people.ErrFormer, web.ErrFormer},
 }
 
 // pageError says an error in the words of the pages.
@@ -327,10 +327,7 @@ func (d *Desk) Move(ctx context.Context, v *web.Viewer, folder int64, uids []int
 }
 
 func (d *Desk) Expunge(ctx context.Context, v *web.Viewer, folder int64, uids []int64) error {
-	if err := visitOf(v).CheckFolder(ctx, folder); err != nil {
-		return err
-	}
-	return d.o.Mailbox.Expunge(ctx, v.Account, folder, uids)
+	return pageError(visitOf(v).Expunge(ctx, folder, uids))
 }
 
 func (d *Desk) CreateFolder(ctx context.Context, v *web.Viewer, class sijill.Class, name string) (int64, error) {

@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"sijill"
+	"sijill/internal/access"
 	"sijill/internal/mailbox"
 	"sijill/internal/message"
 	"sijill/internal/office"
@@ -52,7 +52,11 @@ func (d *Desk) Suggest(ctx context.Context, v *web.Viewer, to []message.Address)
 	visit := visitOf(v)
 	var office, personal bool
 	for _, a := range to[:min(len(to), 10)] {
-		if d.o.Wall.Contact(a.Addr) || d.o.Local(a.Addr) {
+		own, err := d.o.Local(ctx, a.Addr)
+		if err != nil {
+			return "", err
+		}
+		if own || d.o.Wall.Contact(a.Addr) {
 			return sijill.Office, nil
 		}
 		q := "from:" + search.Quote(a.Addr) + " OR to:" + search.Quote(a.Addr)
@@ -177,14 +181,7 @@ func (c *completion) best() []message.Address {
 	return out
 }
 
-// Fields in which a draft keeps what isn't part of a letter. They leave with
-// nothing.
-const (
-	draftAnswers = "X-Sijill-Answers"
-	draftHow     = "X-Sijill-How"
-)
-
-// compose writes a letter. A draft also keeps what it answers.
+// compose writes a letter. A draft also keeps what it answers, and what was typed.
 func (d *Desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft bool) ([]byte, error) {
 	m := &message.Draft{From: l.From, To: l.To, Cc: l.Cc, Bcc: l.Bcc, Subject: l.Subject, Text: l.Text, Flowed: !draft,
 		Date: time.Now(), Hostname: d.o.Config.ServerName()}
@@ -198,6 +195,11 @@ func (d *Desk) compose(ctx context.Context, v *web.Viewer, l *web.Letter, draft 
 	}
 	if draft && l.Answers >= 0 {
 		m.Fields = []message.HeaderField{{Name: draftAnswers, Value: strconv.FormatInt(l.Answers, 10)}, {Name: draftHow, Value: l.How}}
+	}
+	for _, name := range typedFields {
+		if text := l.Typed[name]; draft && text != "" {
+			m.Fields = append(m.Fields, message.HeaderField{Name: draftTyped + name, Value: text})
+		}
 	}
 	b, err := message.Compose(m)
 	if errors.Is(err, message.ErrAddress) {
@@ -226,8 +228,20 @@ func (d *Desk) refer(ctx context.Context, v *web.Viewer, l *web.Letter, m *messa
 
 // letter is what post sends.
 func (d *Desk) letter(ctx context.Context, v *web.Viewer, l *web.Letter) (*post.Letter, error) {
+	if l.Draft >= 0 {
+		_, err := d.draft(ctx, v, l.Draft)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", web.ErrStale, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	a, err := d.o.MayWrite(ctx, visitOf(v).Session, l.From.Addr)
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, access.ErrClosed):
+		return nil, pageError(err)
+	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w: %w", web.ErrForbidden, err)
 	}
 	if err != nil {
@@ -365,82 +379,6 @@ func (d *Desk) takeOut(ctx context.Context, v *web.Viewer, entry int64) error {
 	return err
 }
 
-func (d *Desk) SaveDraft(ctx context.Context, v *web.Viewer, replaces int64, l *web.Letter) (int64, error) {
-	visit := visitOf(v)
-	if !visit.Scope.Has(l.Class) {
-		return 0, web.ErrForbidden
-	}
-	raw, err := d.compose(ctx, v, l, true)
-	if err != nil {
-		return 0, err
-	}
-	roles, err := d.o.RoleFolders(ctx, v.Account, l.Class)
-	if err != nil {
-		return 0, err
-	}
-	f := mailbox.Folder{ID: roles[mailbox.RoleDrafts], Class: l.Class}
-	entry, err := visit.Put(ctx, f, raw, mailbox.Arrival{Folder: f.ID, Flags: mailbox.FlagDraft | mailbox.FlagSeen}, "web")
-	if err != nil {
-		return 0, err
-	}
-	if replaces >= 0 {
-		err = d.DropDraft(ctx, v, replaces)
-	}
-	return entry, err
-}
-
-// Draft reads a draft back.
-func (d *Desk) Draft(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
-	l, err := d.read(ctx, v, entry)
-	if err == nil {
-		l.Draft = entry
-	}
-	return l, err
-}
-
-// read makes a letter of a message that was composed here.
-func (d *Desk) read(ctx context.Context, v *web.Viewer, entry int64) (*web.Letter, error) {
-	raw, _, err := d.Original(ctx, v, entry)
-	if err != nil {
-		return nil, err
-	}
-	m := message.Parse(raw)
-	l := &web.Letter{To: m.To(), Cc: m.Cc(), Bcc: m.Bcc(), Subject: m.Subject(), Text: strings.ReplaceAll(m.Text(), "\r\n", "\n"), Answers: -1, Draft: -1}
-	if from := m.From(); len(from) > 0 {
-		l.From = from[0]
-		a, err := d.o.People.Sender(ctx, v.Account, from[0].Addr)
-		if err != nil {
-			return nil, err
-		}
-		l.Class = a.Class
-	}
-	if n, err := strconv.ParseInt(m.Header.Get(draftAnswers), 10, 64); err == nil {
-		l.Answers, l.How = n, m.Header.Get(draftHow)
-	}
-	for _, a := range m.Attachments() {
-		l.Files = append(l.Files, web.Attached{Name: a.Name, Type: a.Type, Data: bytes.Clone(a.Part.Decoded())})
-	}
-	return l, nil
-}
-
-func (d *Desk) DropDraft(ctx context.Context, v *web.Viewer, entry int64) error {
-	p, err := d.o.Mailbox.Placed(ctx, v.Account, entry)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	f, err := visitOf(v).Folder(ctx, p.Folder)
-	if errors.Is(err, fs.ErrNotExist) || f.Role != mailbox.RoleDrafts {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return d.o.Mailbox.Expunge(ctx, v.Account, p.Folder, []int64{p.UID})
-}
-
 func (d *Desk) FileCopy(ctx context.Context, v *web.Viewer, entry int64) (int64, error) {
 	it, err := visitOf(v).Item(ctx, entry)
 	if err != nil {
@@ -486,6 +424,9 @@ func (d *Desk) SetIdentity(ctx context.Context, v *web.Viewer, i web.Identity) e
 	at := slices.IndexFunc(list, func(a people.Address) bool { return strings.EqualFold(a.Address, i.Address) })
 	if at < 0 || !visitOf(v).Scope.Has(list[at].Class) {
 		return fs.ErrNotExist
+	}
+	if closed(v, list[at].Class) {
+		return web.ErrClosed
 	}
 	a := list[at]
 	a.Name, a.Signature = i.Name, i.Signature

@@ -86,7 +86,7 @@ func (d *Desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
 		return nil, err
 	}
 	size, _ := d.o.Register.Head()
-	list := []web.Vital{{Name: "register", Good: d.o.Register.Behind() == nil, Figures: []int64{size}}}
+	list := []web.Vital{{Name: "register", Good: d.o.Register.Health() == nil, Figures: []int64{size}}}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(d.o.Dir, &disk); err == nil && disk.Blocks > 0 {
 		share := float64(disk.Bavail) / float64(disk.Blocks)

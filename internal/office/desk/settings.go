@@ -11,6 +11,7 @@ import (
 
 	"sijill"
 	"sijill/internal/access"
+	"sijill/internal/office"
 	"sijill/internal/people"
 	"sijill/internal/post"
 	"sijill/internal/setup"
@@ -19,7 +20,11 @@ import (
 
 // SetPreferences implements web.Settings, as do the methods below.
 func (d *Desk) SetPreferences(ctx context.Context, v *web.Viewer, language, digits string) error {
-	return pageError(errors.Join(d.o.People.SetLanguage(ctx, v.Account, language), d.o.People.SetDigits(ctx, v.Account, digits)))
+	err := d.o.People.SetLanguage(ctx, v.Account, language)
+	if err == nil {
+		err = d.o.People.SetDigits(ctx, v.Account, digits)
+	}
+	return pageError(err)
 }
 
 func passkey(k access.Passkey) web.Passkey {
@@ -189,10 +194,20 @@ func (d *Desk) EndSession(ctx context.Context, v *web.Viewer, id string) error {
 	return d.o.Access.EndSession(ctx, v.Account, n)
 }
 
-// rule reads the rule of one of the viewer's identities.
+// closed tells whether the mail of a class is closed in a viewer's session. Then
+// nothing of that identity is set or written either: who has the password alone may
+// be somebody else.
+func closed(v *web.Viewer, class sijill.Class) bool {
+	return class == sijill.Personal && !visitOf(v).Session.Open()
+}
+
+// rule reads the rule of one of the viewer's identities, unless that is closed.
 func (d *Desk) rule(ctx context.Context, v *web.Viewer, class sijill.Class) (post.Rule, error) {
 	if !visitOf(v).Scope.Has(class) {
 		return post.Rule{}, fs.ErrNotExist
+	}
+	if closed(v, class) {
+		return post.Rule{}, fmt.Errorf("a personal rule: %w", web.ErrClosed)
 	}
 	return d.o.Post.Rule(ctx, v.Account, class)
 }
@@ -238,11 +253,19 @@ func (d *Desk) SetVacation(ctx context.Context, v *web.Viewer, a web.Vacation) e
 
 func (d *Desk) Forwarding(ctx context.Context, v *web.Viewer, class sijill.Class) (web.Forwarding, error) {
 	r, err := d.rule(ctx, v, class)
-	return web.Forwarding{Class: class, To: r.Forward, May: class == sijill.Personal || d.o.Config.Wall.Forward}, err
+	return web.Forwarding{Class: class, To: r.Forward, Suspended: r.Suspended, May: class == sijill.Personal || d.o.Config.Wall.Forward}, err
 }
 
 func (d *Desk) SetForwarding(ctx context.Context, v *web.Viewer, f web.Forwarding) error {
-	return d.setRule(ctx, v, f.Class, func(r *post.Rule) { r.Forward = strings.TrimSpace(f.To) })
+	to := strings.TrimSpace(f.To)
+	before, err := d.rule(ctx, v, f.Class)
+	if err == nil && to != "" && to != before.Forward { // It lets somebody read what comes, as a credential does.
+		err = pageError(d.o.Access.MayChange(ctx, visitOf(v).Session))
+	}
+	if err != nil {
+		return err
+	}
+	return d.setRule(ctx, v, f.Class, func(r *post.Rule) { r.Forward, r.Suspended = to, "" })
 }
 
 // administrator checks that a viewer runs the server.
@@ -280,6 +303,9 @@ func (d *Desk) Accounts(ctx context.Context, v *web.Viewer) ([]web.Account, erro
 		if err != nil {
 			return nil, err
 		}
+		if w.TOTP, err = d.o.People.HasTOTP(ctx, a.ID); err != nil {
+			return nil, err
+		}
 		for _, s := range sessions {
 			if s.Used.After(w.Used) {
 				w.Used = s.Used
@@ -304,17 +330,15 @@ func (d *Desk) MakeAccount(ctx context.Context, v *web.Viewer, n web.NewAccount)
 		return web.Made{}, err
 	}
 	first := n.Addresses[0]
-	made, err := d.o.Access.NewAccount(ctx, d.by(ctx, v), people.Account{Name: n.Name, SignIn: n.SignIn, Address: first.Address, Class: first.Class, Role: roleOf(n.Roles)}, "")
+	var more []people.Address
+	for _, a := range n.Addresses[1:] {
+		more = append(more, people.Address{Address: a.Address, Class: a.Class})
+	}
+	made, err := d.o.Access.NewAccount(ctx, d.by(ctx, v), people.Account{Name: n.Name, SignIn: n.SignIn, Address: first.Address, Class: first.Class, Role: roleOf(n.Roles)}, "", more...)
 	if err != nil {
 		return web.Made{}, pageError(err)
 	}
-	out := web.Made{Account: made.ID, Password: made.Password, Recovery: made.Recovery}
-	for _, a := range n.Addresses[1:] {
-		if err := d.o.Access.AddAddress(ctx, d.by(ctx, v), made.ID, people.Address{Address: a.Address, Class: a.Class}); err != nil {
-			return out, pageError(err)
-		}
-	}
-	return out, nil
+	return web.Made{Account: made.ID, Password: made.Password, Recovery: made.Recovery}, nil
 }
 
 func (d *Desk) Suspend(ctx context.Context, v *web.Viewer, account int64, suspended bool) error {
@@ -334,6 +358,14 @@ func (d *Desk) ResetPassword(ctx context.Context, v *web.Viewer, account int64) 
 	return d.o.Access.ResetPassword(ctx, d.by(ctx, v), account, "")
 }
 
+// EndFactor is "sijill user end-factor".
+func (d *Desk) EndFactor(ctx context.Context, v *web.Viewer, account int64) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	return d.o.Access.EndTOTP(ctx, d.by(ctx, v), account)
+}
+
 func (d *Desk) SetRoles(ctx context.Context, v *web.Viewer, account int64, r web.Roles) error {
 	if err := d.administrator(v); err != nil {
 		return err
@@ -346,14 +378,14 @@ func (d *Desk) AddAddress(ctx context.Context, v *web.Viewer, account int64, add
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.Access.AddAddress(ctx, d.by(ctx, v), account, people.Address{Address: address, Class: class}))
+	return pageError(d.o.AddAddress(ctx, d.by(ctx, v), account, people.Address{Address: address, Class: class}))
 }
 
 func (d *Desk) RemoveAddress(ctx context.Context, v *web.Viewer, account int64, address string) error {
 	if err := d.administrator(v); err != nil {
 		return err
 	}
-	return pageError(d.o.Access.RemoveAddress(ctx, d.by(ctx, v), account, address))
+	return pageError(d.o.RemoveAddress(ctx, d.by(ctx, v), account, address))
 }
 
 // dnsStates says the states of records in the words of the pages.
@@ -376,7 +408,7 @@ func (d *Desk) Domains(ctx context.Context, v *web.Viewer) ([]web.Domain, error)
 		if err != nil {
 			return nil, err
 		}
-		w := web.Domain{Name: name, Checked: time.Now()}
+		w := web.Domain{Name: name, Checked: time.Now(), Own: people.SameDomain(name, d.o.Config.Domain)}
 		if w.CatchAll, err = d.o.People.CatchAll(ctx, name); err != nil {
 			return nil, err
 		}
@@ -405,6 +437,21 @@ func (d *Desk) AddDomain(ctx context.Context, v *web.Viewer, name string) error 
 		return err
 	}
 	return pageError(d.o.Access.AddDomain(ctx, d.by(ctx, v), name))
+}
+
+// RemoveDomain is "sijill user address remove-domain".
+func (d *Desk) RemoveDomain(ctx context.Context, v *web.Viewer, name string) error {
+	if err := d.administrator(v); err != nil {
+		return err
+	}
+	err := d.o.RemoveDomain(ctx, d.by(ctx, v), name)
+	switch {
+	case errors.Is(err, people.ErrInUse), errors.Is(err, office.ErrOwnDomain):
+		return fmt.Errorf("%w: %w", web.ErrForbidden, err)
+	case errors.Is(err, people.ErrForeign), errors.Is(err, people.ErrInvalid):
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return err
 }
 
 // SetCatchAll is "sijill user address catch-all".

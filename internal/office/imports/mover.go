@@ -54,9 +54,13 @@ func (m *Mover) mark(x *remote.Mail) string {
 // Append implements remote.Appender.
 func (m *Mover) Append(ctx context.Context, x *remote.Mail) (remote.Receipt, error) {
 	mark := m.mark(x)
-	if b, err := m.o.Register.Progress(ctx, mark); err == nil {
+	b, err := m.o.Register.Progress(ctx, mark)
+	if err == nil {
 		n, err := strconv.ParseInt(string(b), 10, 64)
 		return remote.Receipt{Entry: n}, err
+	}
+	if !errors.Is(err, fs.ErrNotExist) { // Nobody knows whether it has come before.
+		return remote.Receipt{}, err
 	}
 	folder, err := m.folder(ctx, x.Folder)
 	if err != nil {
@@ -93,16 +97,21 @@ func (m *Mover) Save(ctx context.Context, key string, state []byte) error {
 	return m.o.Register.Save(ctx, key, state)
 }
 
-// alsoHere gives a message that is there already a place in another folder.
+// alsoHere gives a message that is there already a place in another folder. One that
+// lies nowhere was taken out by its owner: it is on the register, and stays out.
 func (m *Mover) alsoHere(ctx context.Context, entry, folder int64, all bool) error {
 	if all {
 		return nil
 	}
-	if _, err := m.o.Mailbox.Placed(ctx, m.account, entry); err != nil {
+	_, err := m.o.Mailbox.Placed(ctx, m.account, entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	places, err := m.o.Mailbox.PlacesOf(ctx, m.account, entry)
-	if err != nil {
+	if err != nil || len(places) == 0 { // It may be taken out at any moment.
 		return err
 	}
 	for _, p := range places {
@@ -177,7 +186,8 @@ type movedDetail struct {
 }
 
 // Conclude puts the reckoning on the register, less what earlier moves of the same
-// source have reckoned, and forgets the marks.
+// source have reckoned, and forgets the marks. What it could not seal is reckoned by
+// the next.
 func (m *Mover) Conclude(ctx context.Context, s remote.Source, r *remote.Result) error {
 	c := r.Counts
 	told, err := m.told(ctx)
@@ -187,8 +197,8 @@ func (m *Mover) Conclude(ctx context.Context, s remote.Source, r *remote.Result)
 	all := c
 	c = remote.Counts{Seen: c.Seen - told.Seen, Captured: c.Captured - told.Captured, Already: c.Already - told.Already,
 		Refused: c.Refused - told.Refused, Bytes: c.Bytes - told.Bytes}
-	if c.Seen == 0 && told.Seen > 0 {
-		return nil // Nothing has come since.
+	if c.Seen == 0 && told.Seen > 0 { // Nothing has come since.
+		return m.o.Register.Clear(ctx, m.key+"/")
 	}
 	b, err := json.Marshal(all)
 	if err != nil {
@@ -198,8 +208,12 @@ func (m *Mover) Conclude(ctx context.Context, s remote.Source, r *remote.Result)
 		Kind: sijill.Imported, Actor: "import", Holders: []int64{m.account}, Class: m.class,
 		Detail: movedDetail{s.Address, s.User, r.Folders, c},
 		Fields: sijill.ImportedFields{Seen: c.Seen, Captured: c.Captured, Already: c.Already, Refused: c.Refused},
+		With:   func(tx *db.Tx, _ int64) error { return record.Note(tx, m.key+" told", b) },
 	})
-	return errors.Join(err, m.o.Register.Save(ctx, m.key+" told", b), m.o.Register.Clear(ctx, m.key+"/"))
+	if err != nil {
+		return err
+	}
+	return m.o.Register.Clear(ctx, m.key+"/")
 }
 
 // told is what entries of earlier moves have reckoned already.
@@ -212,6 +226,30 @@ func (m *Mover) told(ctx context.Context) (c remote.Counts, err error) {
 		err = json.Unmarshal(b, &c)
 	}
 	return c, err
+}
+
+// Following calls fn while the projections of an office follow, and returns when they
+// have seen what it brought, unless ctx has ended. They follow until fn has returned,
+// and not until ctx ends: what fn has begun by then, it finishes, and waits for them.
+func Following(ctx context.Context, o *office.Office, fn func(context.Context) error) error {
+	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	followed := make(chan error, 1)
+	go func() {
+		err := o.Follower.Run(follow)
+		if err != nil {
+			cancel() // Nothing more should begin.
+		}
+		followed <- err
+	}()
+	err := fn(ctx)
+	if ctx.Err() == nil {
+		err = errors.Join(err, o.Settle(ctx))
+	}
+	stop()
+	return errors.Join(err, <-followed)
 }
 
 // Now is the clock of imports: what a clock says below a millisecond is noise

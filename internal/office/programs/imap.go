@@ -96,7 +96,10 @@ func (u *imapUser) CreateFolder(ctx context.Context, class sijill.Class, name st
 }
 
 func (u *imapUser) RenameFolder(ctx context.Context, folder int64, name string) error {
-	return errors.Join(u.v.CheckFolder(ctx, folder), u.o.Mailbox.RenameFolder(ctx, u.v.Account, folder, name))
+	if err := u.v.CheckFolder(ctx, folder); err != nil {
+		return err
+	}
+	return u.o.Mailbox.RenameFolder(ctx, u.v.Account, folder, name)
 }
 
 func (u *imapUser) DeleteFolder(ctx context.Context, folder int64) error {
@@ -170,10 +173,7 @@ func (u *imapUser) noticeAlone(ctx context.Context, folder int64, uids []int64, 
 }
 
 func (u *imapUser) Expunge(ctx context.Context, folder int64, uids []int64) error {
-	if err := u.v.CheckFolder(ctx, folder); err != nil {
-		return err
-	}
-	return u.o.Mailbox.Expunge(ctx, u.v.Account, folder, uids)
+	return u.v.Expunge(ctx, folder, uids)
 }
 
 // Append seals a message that a mail program brings.

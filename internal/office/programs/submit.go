@@ -3,6 +3,7 @@ package programs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"sijill/internal/message"
 	"sijill/internal/office"
 	"sijill/internal/outbox"
+	"sijill/internal/people"
 	"sijill/internal/post"
 	"sijill/internal/smtpd"
 )
@@ -75,12 +77,15 @@ func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Lett
 		return nil, err
 	}
 	if m.From != "" {
-		envelope, err := u.o.MayWrite(ctx, u.s, m.From)
-		if err != nil {
+		if err := u.same(ctx, author, m.From, "the envelope sender and From are of different identities: use one of them for both"); err != nil {
 			return nil, err
 		}
-		if envelope.Class != author.Class {
-			return nil, &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: "the envelope sender and From are of different identities: use one of them for both"}
+	}
+	for _, address := range m.HeaderOthers {
+		// The wall asks about the class of From: nobody else may be the author of a
+		// letter that it lets through.
+		if err := u.same(ctx, author, address, "From, Sender and their Resent- fields are of different identities: use one of them for all"); err != nil {
+			return nil, err
 		}
 	}
 	s, err := u.o.Sender(ctx, u.s.Account.ID, author.Class)
@@ -105,12 +110,25 @@ func (u *submitter) letter(ctx context.Context, m *smtpd.Submission) (*post.Lett
 	return l, nil
 }
 
+// same refuses an address that the account may not write from, or that is of
+// another class than the author's.
+func (u *submitter) same(ctx context.Context, author people.Address, address, otherwise string) error {
+	a, err := u.o.MayWrite(ctx, u.s, address)
+	if err == nil && a.Class != author.Class {
+		err = &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: otherwise}
+	}
+	return err
+}
+
 // refusal says an error of post in the words of SMTP.
 func refusal(err error) error {
 	var crosses *post.Crosses
+	var recipient *outbox.AddressError
 	switch {
 	case errors.As(err, &crosses):
 		return &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 7, 1}, Text: crosses.Error()}
+	case errors.As(err, &recipient):
+		return &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 1, 3}, Text: fmt.Sprintf("no mail can be sent to the address %.100q", recipient.Address)}
 	case errors.Is(err, outbox.ErrLetter):
 		return &smtpd.Refusal{Code: 550, Enhanced: [3]int{5, 6, 0}, Text: strings.TrimSuffix(err.Error(), ": "+outbox.ErrLetter.Error())}
 	}
