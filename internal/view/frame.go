@@ -48,6 +48,7 @@ type FolderLink struct {
 	Plain         string // Its own name, to rename it by.
 	Total, Unseen int64
 	Current       bool
+	Target        bool // Messages of the page's folder can be moved here by hand.
 }
 
 // Toast says what was just done, and undoes it.

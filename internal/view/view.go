@@ -31,7 +31,7 @@ var shared = []string{"page/base/base.html", "page/base/icons.html", "page/ident
 
 // pages are the pages that can be drawn, each from page/NAME/NAME.html.
 var pages = []string{
-	"sign-in", "recover", "desk", "message", "folders", "compose", "reminders", "confirm", "open", "prove", "secret",
+	"sign-in", "recover", "desk", "message", "folders", "compose", "stranded", "reminders", "confirm", "open", "prove", "choose", "secret",
 	"settings", "security", "apps", "sessions", "accounts", "account", "domains", "queue", "health",
 	"verify", "register", "help", "problem",
 }
@@ -65,9 +65,9 @@ func New() (*Views, error) {
 
 // homes are the folders of pages that don't have one of their own name.
 var homes = map[string]string{
-	"recover": "sign-in", "open": "sign-in", "prove": "sign-in", "security": "settings", "apps": "settings", "sessions": "settings", "secret": "settings",
+	"recover": "sign-in", "open": "sign-in", "prove": "sign-in", "choose": "sign-in", "security": "settings", "apps": "settings", "sessions": "settings", "secret": "settings",
 	"accounts": "admin", "account": "admin", "domains": "admin", "queue": "admin", "health": "admin",
-	"reminders": "folders", "confirm": "problem",
+	"reminders": "folders", "confirm": "problem", "stranded": "compose",
 }
 
 func parse(files fs.FS, static *Static, name string) (*template.Template, error) {

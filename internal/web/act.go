@@ -187,7 +187,7 @@ func target(form url.Values, folders []Folder, from Folder) (Folder, error) {
 	case "move":
 		id, err := strconv.ParseInt(form.Get("to"), 10, 64)
 		f, ok := find(folders, id)
-		if err != nil || !ok {
+		if err != nil || !ok || !takes(f) {
 			return Folder{}, errBadRequest
 		}
 		return f, nil

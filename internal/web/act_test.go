@@ -195,7 +195,7 @@ func TestEvents(t *testing.T) {
 		select {
 		case l := <-lines:
 			return l
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("no event came")
 			return ""
 		}

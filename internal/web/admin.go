@@ -17,6 +17,9 @@ type Admin interface {
 	// ResetPassword gives a new password. The account's personal mail is then
 	// closed until its person opens it with the recovery code or a passkey.
 	ResetPassword(ctx context.Context, v *Viewer, account int64) (string, error)
+	// EndFactor ends the second factor of an account, and its sessions. It returns
+	// fs.ErrNotExist when there is none.
+	EndFactor(ctx context.Context, v *Viewer, account int64) error
 	// SetRoles returns ErrForbidden when no owner would be left.
 	SetRoles(ctx context.Context, v *Viewer, account int64, r Roles) error
 	AddAddress(ctx context.Context, v *Viewer, account int64, address string, class sijill.Class) error
@@ -24,6 +27,9 @@ type Admin interface {
 
 	Domains(ctx context.Context, v *Viewer) ([]Domain, error)
 	AddDomain(ctx context.Context, v *Viewer, name string) error
+	// RemoveDomain returns ErrForbidden while anybody has an address in the domain,
+	// and for the office's own; fs.ErrNotExist when it isn't one of the office's.
+	RemoveDomain(ctx context.Context, v *Viewer, name string) error
 	// SetCatchAll says which address gets what comes to no address of a domain;
 	// "" for none, so that it is refused. It returns ErrUnsuited when nobody
 	// has the address, fs.ErrNotExist when the domain isn't the office's.
@@ -51,6 +57,7 @@ type Account struct {
 	Addresses []Identity // Address and Class only.
 	Roles     Roles
 	Suspended bool
+	TOTP      bool // It has a second factor.
 	Created   time.Time
 	Used      time.Time // Last sign-in; zero for never.
 }
@@ -71,6 +78,7 @@ type Made struct {
 // Domain is one of the office's, with what the DNS should say of it.
 type Domain struct {
 	Name     string
+	Own      bool      // The one that the settings name, which stays.
 	CatchAll string    // Gets what comes to no address of the domain; "" for none.
 	Checked  time.Time // Zero when it wasn't yet.
 	Records  []DNSRecord

@@ -24,6 +24,7 @@ func (s *site) body(w http.ResponseWriter, r *request) error {
 	if !ok {
 		return fmt.Errorf("finding the HTML text of a message: %w", fs.ErrNotExist)
 	}
+	source, _ = shownHTML(source) // The message's page says that it is cut.
 	images := r.wantsImages(entry)
 	c := s.letters.clean(source, images, inlineLinks(entry, parsed))
 	page, err := s.views.Letter(r.locale, c.html, c.styled)

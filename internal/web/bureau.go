@@ -31,6 +31,7 @@ type (
 		Tab     string
 		Domains []Domain
 		Error   string
+		Tried   string // The domain that couldn't be added.
 		Catch   Domain // The catch-all that was tried; its name is "" for none.
 	}
 	queuePage struct {
@@ -78,6 +79,8 @@ func wrongs(err error) string {
 	switch {
 	case errors.Is(err, ErrTaken):
 		return "admin.taken"
+	case errors.Is(err, ErrFormer):
+		return "admin.former"
 	case errors.Is(err, ErrUnsuited):
 		return "admin.unsuited"
 	case errors.Is(err, ErrForbidden):
@@ -185,6 +188,8 @@ func (s *site) changeAccount(w http.ResponseWriter, r *request) error {
 		key, err = "admin.address.added", s.Admin.AddAddress(ctx, r.viewer, id, strings.TrimSpace(form.Get("address")), classOf(sijill.Class(form.Get("class"))))
 	case "remove":
 		key, err = "admin.address.removed", s.Admin.RemoveAddress(ctx, r.viewer, id, form.Get("address"))
+	case "factor":
+		key, err = "admin.factor.ended", s.Admin.EndFactor(ctx, r.viewer, id)
 	case "reset":
 		return s.resetPassword(w, r, id)
 	default:
@@ -250,18 +255,44 @@ func (s *site) addDomain(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	err = s.Admin.AddDomain(r.Context(), r.viewer, strings.TrimSpace(form.Get("name")))
-	if key := wrongs(err); key != "" {
-		wrong, err := r.locale.Plain(key)
+	name := strings.TrimSpace(form.Get("name"))
+	err = s.Admin.AddDomain(r.Context(), r.viewer, name)
+	key := wrongs(err)
+	if errors.Is(err, ErrUnsuited) { // What is said of accounts doesn't fit.
+		key = "domains.unsuited"
+	}
+	if key != "" {
+		wrong, err := r.locale.Plain(key, name)
+		if err != nil {
+			return err
+		}
+		return s.showDomains(w, r, http.StatusUnprocessableEntity, domainsPage{Error: wrong, Tried: name})
+	}
+	if err != nil {
+		return fmt.Errorf("adding a domain: %w", err)
+	}
+	return s.said(w, r, "admin.domain.added", "/admin/domains", name)
+}
+
+// removeDomain removes a domain in which nobody has an address.
+func (s *site) removeDomain(w http.ResponseWriter, r *request) error {
+	form, err := r.form()
+	if err != nil {
+		return err
+	}
+	name := form.Get("name")
+	err = s.Admin.RemoveDomain(r.Context(), r.viewer, name)
+	if errors.Is(err, ErrForbidden) {
+		wrong, err := r.locale.Plain("domains.remove.used", name)
 		if err != nil {
 			return err
 		}
 		return s.showDomains(w, r, http.StatusUnprocessableEntity, domainsPage{Error: wrong})
 	}
 	if err != nil {
-		return fmt.Errorf("adding a domain: %w", err)
+		return fmt.Errorf("removing a domain: %w", err)
 	}
-	return s.said(w, r, "admin.domain.added", "/admin/domains", strings.TrimSpace(form.Get("name")))
+	return s.said(w, r, "domains.removed", "/admin/domains", name)
 }
 
 // setCatchAll says who gets what comes to no address of a domain; "none" ends it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func newBureau() *bureau {
 		},
 		reportsTo: []ReportsTo{{Domain: "diwan.example", Address: "postmaster@diwan.example", Whose: ReportsMine},
 			{Domain: "bayt.example", Address: "postmaster@bayt.example", Whose: ReportsOther, Holder: "نورة السالم"}},
-		domains: []Domain{{Name: "diwan.example", Checked: now.Add(-10 * time.Minute), Records: []DNSRecord{
+		domains: []Domain{{Name: "diwan.example", Own: true, Checked: now.Add(-10 * time.Minute), Records: []DNSRecord{
 			{Purpose: "MX", Name: "diwan.example.", Type: "MX", Value: "10 mail.diwan.example.", State: DNSGood},
 			{Purpose: "SPF", Name: "diwan.example.", Type: "TXT", Value: "\"v=spf1 mx -all\"", State: DNSWrong, Found: "\"v=spf1 a ~all\""},
 			{Purpose: "DKIM", Name: "s2026._domainkey.diwan.example.", Type: "TXT", Value: "\"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\"", State: DNSMissing},
@@ -88,6 +89,16 @@ func (b *bureau) ResetPassword(context.Context, *Viewer, int64) (string, error) 
 	return "cobalt rain thirteen", b.note("reset")
 }
 
+func (b *bureau) EndFactor(_ context.Context, _ *Viewer, id int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.accounts[id-1].TOTP {
+		return fs.ErrNotExist
+	}
+	b.accounts[id-1].TOTP = false
+	return nil
+}
+
 func (b *bureau) SetRoles(_ context.Context, _ *Viewer, id int64, r Roles) error {
 	if id == 1 && !r.Owner {
 		return ErrForbidden
@@ -116,7 +127,20 @@ func (b *bureau) AddDomain(_ context.Context, _ *Viewer, name string) error {
 	if name == "diwan.example" {
 		return ErrTaken
 	}
+	if !strings.Contains(name, ".") {
+		return ErrUnsuited
+	}
 	return b.note("domain " + name)
+}
+
+func (b *bureau) RemoveDomain(_ context.Context, _ *Viewer, name string) error {
+	if name == "diwan.example" {
+		return ErrForbidden
+	}
+	if name != "mistyped.example" {
+		return fs.ErrNotExist
+	}
+	return b.note("no domain " + name)
 }
 
 func (b *bureau) SetCatchAll(_ context.Context, _ *Viewer, domain, address string) error {

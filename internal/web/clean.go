@@ -14,17 +14,60 @@ import (
 // names, and what is left is then rewritten: images, links, colours. It is safe
 // for concurrent use.
 type cleaner struct {
-	policy *bluemonday.Policy
+	sanitize func(source string) string
+}
+
+// maxHTML is how many bytes of HTML are shown of a message. Cleaning two megabytes
+// of the worst takes a third of a second.
+const maxHTML = 2 << 20
+
+// shownHTML is what is shown of a message's HTML; cut says that it goes on. A tag
+// that it ends in is dropped when it is cleaned.
+func shownHTML(source string) (shown string, cut bool) {
+	if len(source) > maxHTML {
+		source = withoutData(source)
+	}
+	if len(source) <= maxHTML {
+		return source, false
+	}
+	return strings.ToValidUTF8(source[:maxHTML], ""), true
+}
+
+// How files are written into addresses (RFC 2397), and the shortest that is worth
+// taking out, in bytes.
+const (
+	dataMark  = ";base64,"
+	dataChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+	dataLeast = 1 << 10
+)
+
+// withoutData takes out the files that stand within the HTML of large letters.
+// None is ever shown, and the words that come after them would be cut off.
+func withoutData(source string) string {
+	var b strings.Builder
+	for {
+		before, data, found := strings.Cut(source, dataMark)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString(dataMark)
+		if source = strings.TrimLeft(data, dataChars); len(data)-len(source) < dataLeast {
+			b.WriteString(data[:len(data)-len(source)])
+		}
+	}
 }
 
 // cleaned is HTML that is safe in a frame.
 type cleaned struct {
 	html   string
-	remote int  // Images that would have been fetched from elsewhere.
 	styled bool // The message sets colours, and needs the paper they were chosen for.
 }
 
 var colour = regexp.MustCompile(`^(?i:#[0-9a-f]{3,8}|[a-z]{3,22}|rgba?\([0-9., %]{3,40}\))$`)
+
+// schemes are those of the addresses that a message may name.
+var schemes = []string{"http", "https", "mailto", "cid"}
 
 func newCleaner() *cleaner {
 	p := bluemonday.NewPolicy()
@@ -45,11 +88,11 @@ func newCleaner() *cleaner {
 	p.AllowAttrs("size").Matching(regexp.MustCompile(`^[+-]?[0-9]$`)).OnElements("font")
 	p.AllowAttrs("href").OnElements("a")
 	p.AllowAttrs("src").OnElements("img")
-	p.AllowURLSchemes("http", "https", "mailto", "cid")
+	p.AllowURLSchemes(schemes...)
 	p.AllowRelativeURLs(false)
 	p.RequireParseableURLs(true)
 	p.AllowAttrs("style").Globally() // Judged in style.go.
-	return &cleaner{policy: p}
+	return &cleaner{sanitize: p.Sanitize}
 }
 
 // clean makes source safe. Remote images stay only when images is true. inline
@@ -57,7 +100,7 @@ func newCleaner() *cleaner {
 func (c *cleaner) clean(source string, images bool, inline func(cid string) string) cleaned {
 	var out cleaned
 	var b strings.Builder
-	z := html.NewTokenizer(strings.NewReader(c.policy.Sanitize(source)))
+	z := html.NewTokenizer(strings.NewReader(c.sanitize(source)))
 	for {
 		kind := z.Next()
 		if kind == html.ErrorToken {
@@ -77,7 +120,7 @@ func (c *cleaner) clean(source string, images bool, inline func(cid string) stri
 		out.styled = out.styled || setsColour(t)
 		switch t.Data {
 		case "img":
-			out.image(&t, images, inline)
+			image(&t, images, inline)
 		case "a":
 			link(&t)
 		}
@@ -95,7 +138,7 @@ func setsColour(t html.Token) bool {
 }
 
 // image points an image at the message's own part, or takes its address away.
-func (c *cleaned) image(t *html.Token, images bool, inline func(string) string) {
+func image(t *html.Token, images bool, inline func(string) string) {
 	src := take(t, "src")
 	scheme, rest, _ := strings.Cut(src, ":")
 	switch strings.ToLower(scheme) {
@@ -104,7 +147,6 @@ func (c *cleaned) image(t *html.Token, images bool, inline func(string) string) 
 			src = inline(strings.TrimSpace(rest))
 		}
 	case "http", "https":
-		c.remote++
 		if !images || !elsewhere(src) {
 			src = ""
 			t.Attr = append(t.Attr, html.Attribute{Key: "class", Val: "blocked"})

@@ -16,9 +16,6 @@ import (
 	"sijill/internal/view"
 )
 
-// undoSend is how long a letter waits before it is delivered.
-const undoSend = 10 * time.Second
-
 // Composer is the page on which a letter is written.
 type Composer struct {
 	view.Frame
@@ -74,7 +71,9 @@ func (s *site) compose(w http.ResponseWriter, r *request) error {
 	var files []KeptFile
 	switch {
 	case q.Get("draft") != "":
-		l, files, err = s.resume(r)
+		if l, files, err = s.resume(r); errors.Is(err, fs.ErrNotExist) {
+			return s.noDraft(w, r)
+		}
 	case q.Get("re") != "":
 		l, files, err = s.answering(r, ids)
 	default:
@@ -107,7 +106,7 @@ func (s *site) composer(r *request, ids []Identity, l *Letter) (Composer, error)
 	}
 	c := Composer{
 		Frame: f, Draft: l.Draft, Class: classOf(l.Class), Subject: l.Subject, Text: l.Text, Answers: l.Answers, How: l.How,
-		To: addressList(l.To), Cc: addressList(l.Cc), Bcc: addressList(l.Bcc), MaxSize: s.MaxLetter,
+		To: l.field("to", l.To), Cc: l.field("cc", l.Cc), Bcc: l.field("bcc", l.Bcc), MaxSize: s.MaxLetter,
 	}
 	for _, i := range ids {
 		i.Class = classOf(i.Class)
@@ -164,6 +163,23 @@ func (s *site) resume(r *request) (*Letter, []KeptFile, error) {
 	l.Draft = entry
 	files, err := s.keptOf(r, entry)
 	return l, files, err
+}
+
+// noDraft answers for a draft that is none any more, as one finds it in a
+// browser's history. What lies elsewhere by now is shown there.
+func (s *site) noDraft(w http.ResponseWriter, r *request) error {
+	entry, err := r.number("draft", -1)
+	if err != nil {
+		return err
+	}
+	row, err := s.Mailbox.Get(r.Context(), r.viewer, entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.said(w, r, "draft.gone", "/go/drafts")
+	}
+	if err != nil {
+		return fmt.Errorf("finding what was a draft: %w", err)
+	}
+	return s.goOn(w, r, "/m/"+strconv.FormatInt(row.Entry, 10))
 }
 
 // keptOf lists the files of a message.
@@ -241,11 +257,7 @@ func (s *site) wall(r *request, ids []Identity, l *Letter) (*Wall, error) {
 func (s *site) composed(w http.ResponseWriter, r *request) error {
 	// Everything is kept in memory: what is written must not lie about on disk.
 	if err := r.ParseMultipartForm(s.MaxLetter + maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-		var long *http.MaxBytesError
-		if errors.As(err, &long) {
-			return fmt.Errorf("reading a letter: %w", err)
-		}
-		return fmt.Errorf("reading a letter: %w", errBadRequest)
+		return unread(err)
 	}
 	ids, err := s.Post.Identities(r.Context(), r.viewer)
 	if err != nil {
@@ -264,6 +276,16 @@ func (s *site) composed(w http.ResponseWriter, r *request) error {
 		return s.send(w, r, ids, t)
 	}
 	return s.save(w, r, t)
+}
+
+// unread is the error of a letter that couldn't be read: it's too long, or no page of
+// ours sent it.
+func unread(err error) error {
+	var long *http.MaxBytesError
+	if !errors.As(err, &long) {
+		err = errBadRequest
+	}
+	return fmt.Errorf("reading a letter: %w", err)
 }
 
 func (s *site) drop(w http.ResponseWriter, r *request, t *typed) error {
@@ -315,103 +337,6 @@ func (s *site) save(w http.ResponseWriter, r *request, t *typed) error {
 	return nil
 }
 
-// send sends a letter, unless something is to be asked or put right first.
-func (s *site) send(w http.ResponseWriter, r *request, ids []Identity, t *typed) error {
-	if len(t.bad) > 0 {
-		return s.returned(w, r, ids, t, "compose.bad", t.badIn, strings.Join(t.bad, ", "))
-	}
-	if len(t.To)+len(t.Cc)+len(t.Bcc) == 0 {
-		return s.returned(w, r, ids, t, "compose.nobody", "to")
-	}
-	if err := t.decide(ids, r.PostForm.Get("wall"), r.PostForm.Get("office")); err != nil {
-		return err
-	}
-	x, err := s.Post.Check(r.Context(), r.viewer, &t.Letter)
-	if err != nil {
-		return fmt.Errorf("checking a letter: %w", err)
-	}
-	if x.crosses() && (x.Barred || !t.FileCopy) {
-		return s.askWall(w, r, t)
-	}
-	sent, err := s.Post.Send(context.WithoutCancel(r.Context()), r.viewer, &t.Letter, undoSend)
-	switch {
-	case errors.Is(err, ErrWall):
-		return s.askWall(w, r, t)
-	case errors.Is(err, ErrUnsuited):
-		return s.returned(w, r, ids, t, "compose.nobody", "to")
-	case err != nil:
-		return fmt.Errorf("sending a letter: %w", err)
-	}
-	key := "sent.office"
-	if t.Class == sijill.Personal {
-		key = "sent.personal"
-	}
-	text, err := r.locale.Plain(key)
-	if err != nil {
-		return err
-	}
-	return s.done(w, r, deed{text: text, sent: sent.ID, until: sent.Until, answers: t.Answers, how: t.How}, r.back("/"))
-}
-
-// decide takes what was chosen at the wall.
-func (t *typed) decide(ids []Identity, choice, office string) error {
-	switch choice {
-	case "":
-	case "copy":
-		t.FileCopy = true
-	case "office":
-		n := slices.IndexFunc(ids, func(i Identity) bool { return i.Address == office && classOf(i.Class) == sijill.Office })
-		if n < 0 {
-			return fmt.Errorf("sending from an address that isn't the office's: %w", errBadRequest)
-		}
-		t.changeFrom(ids, ids[n])
-	default:
-		return errBadRequest
-	}
-	return nil
-}
-
-// changeFrom changes the identity, and its signature where that stands as it was
-// put.
-func (t *typed) changeFrom(ids []Identity, to Identity) {
-	was := t.signature(ids)
-	t.from(to)
-	if was != "" {
-		t.Text = strings.Replace(t.Text, signed("", was), signed("", to.Signature), 1)
-	}
-}
-
-// askWall saves the letter and shows the choice, on a page that can be reloaded.
-func (s *site) askWall(w http.ResponseWriter, r *request, t *typed) error {
-	if err := s.keep(r, t); err != nil {
-		return err
-	}
-	return s.goOn(w, r, draftLink(t.Draft)+"&wall=1")
-}
-
-// returned shows a letter again with what is wrong with it. What was typed is
-// saved as far as it makes a letter, and shown as it was typed.
-func (s *site) returned(w http.ResponseWriter, r *request, ids []Identity, t *typed, key, field string, args ...any) error {
-	if err := s.keep(r, t); err != nil {
-		return err
-	}
-	c, err := s.composer(r, ids, &t.Letter)
-	if err != nil {
-		return err
-	}
-	c.To, c.Cc, c.Bcc, c.Back, c.ErrorFor = t.to, t.cc, t.bcc, r.back(c.Back), field
-	if t.Draft >= 0 {
-		if c.Files, err = s.keptOf(r, t.Draft); err != nil {
-			return err
-		}
-		c.Saved = c.Now
-	}
-	if c.Error, err = r.locale.Plain(key, args...); err != nil {
-		return err
-	}
-	return s.showComposer(w, r, http.StatusUnprocessableEntity, c)
-}
-
 // person is one that completion offers.
 type person struct {
 	Name string `json:"name"`
@@ -456,6 +381,14 @@ func (s *site) suggest(w http.ResponseWriter, r *request) error {
 		}
 	}
 	return sendJSON(w, http.StatusOK, out)
+}
+
+// field is a field of recipients as one goes on typing in it.
+func (l *Letter) field(name string, list []message.Address) string {
+	if text, ok := l.Typed[name]; ok {
+		return text
+	}
+	return addressList(list)
 }
 
 // addressList writes addresses as they are typed.

@@ -157,10 +157,13 @@ func TestAnswering(t *testing.T) {
 		t.Error(a.Status)
 	}
 	hers := o.signIn(t, noura)
-	for _, q := range []string{"re=%d&how=reply", "re=%d&how=attach", "draft=%d"} {
+	for _, q := range []string{"re=%d&how=reply", "re=%d&how=attach"} {
 		if a := get(t, hers, o.URL+"/compose?"+fmt.Sprintf(q, contract)); a.StatusCode != http.StatusNotFound {
 			t.Errorf("answering another's letter (%s): %s", q, a.Status)
 		}
+	}
+	if a := get(t, hers, o.URL+fmt.Sprintf("/compose?draft=%d", contract)); !strings.HasPrefix(a.Request.URL.Path, "/f/") || strings.Contains(a.body, "letter-form") {
+		t.Errorf("another's letter as a draft: %s at %s", a.Status, a.Request.URL)
 	}
 	if a := post(t, hers, o.URL+"/compose", letter(noura, "a@mills.example", "x", "y", "keep", fmt.Sprintf("%d.eml", contract))); a.StatusCode != http.StatusNotFound {
 		t.Errorf("attaching another's letter: %s", a.Status)

@@ -3,10 +3,12 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +33,7 @@ type deed struct {
 	until   time.Time  // When that leaves.
 	answers int64      // What that letter answers, and how.
 	how     string
+	mark    [sha256.Size]byte // Of that letter; see typed.mark.
 }
 
 type transfer struct {
@@ -79,6 +82,22 @@ func (d *deeds) get(token string, account int64, now time.Time, once bool) (deed
 	return it, true
 }
 
+// sent gives the deed of a letter that was sent within undoSend and not taken back.
+func (d *deeds) sent(mark [sha256.Size]byte, account int64, now time.Time) (it deed, token string, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, token := range slices.Backward(d.order) {
+		it := d.all[token]
+		if now.Sub(it.at) > undoSend {
+			break
+		}
+		if it.account == account && it.sent != "" && it.mark == mark {
+			return it, token, true
+		}
+	}
+	return deed{}, "", false
+}
+
 // did remembers a deed and gives its token.
 func (s *site) did(r *request, it deed) string {
 	it.account, it.at = r.viewer.Account, s.Now()
@@ -109,7 +128,11 @@ func (it deed) toast(token string) *view.Toast {
 // done answers a form that did something: a script gets the toast, others are
 // sent to the page they came from, which shows it.
 func (s *site) done(w http.ResponseWriter, r *request, it deed, back string) error {
-	token := s.did(r, it)
+	return s.report(w, r, it, s.did(r, it), back)
+}
+
+// report answers as done does, of a deed that is remembered already.
+func (s *site) report(w http.ResponseWriter, r *request, it deed, token, back string) error {
 	if !r.partial() {
 		http.Redirect(w, r.Request, withDeed(back, token), http.StatusSeeOther)
 		return nil

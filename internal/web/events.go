@@ -163,5 +163,11 @@ func (s *site) tell(w http.ResponseWriter, r *request, c *http.ResponseControlle
 	if _, err := fmt.Fprintf(w, "event: counts\ndata: %s\n\n", b); err != nil {
 		return false
 	}
-	return c.Flush() == nil
+	if c.Flush() != nil {
+		return false
+	}
+	// Nothing is to be written until the next one. HTTP/2 ends a stream whose deadline
+	// passes, whether or not anybody writes.
+	_ = c.SetWriteDeadline(time.Time{})
+	return true
 }

@@ -57,7 +57,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	room := func(c *http.Client) func() {
 		t.Helper()
-		for range 200 { // The server notices that somebody left a moment after.
+		for range 2000 { // The server notices that somebody left a moment after.
 			res, end := o.listen(t, c)
 			if res.StatusCode == http.StatusOK {
 				return end

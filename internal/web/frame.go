@@ -20,7 +20,7 @@ func (s *site) frame(r *request, nav string) view.Frame {
 		f.Here = r.URL.RequestURI()
 	}
 	v := r.viewer
-	if v == nil {
+	if v == nil || v.Fresh { // Who has to choose a password has nowhere else to go.
 		return f
 	}
 	f.Person, f.Address = v.Name, v.Address
@@ -82,6 +82,7 @@ func groups(r *request, folders []Folder, current int64) ([]view.FolderGroup, er
 			}
 			g.Folders = append(g.Folders, view.FolderLink{
 				ID: d.ID, Class: class, Name: name, Plain: d.Name, Role: d.Role, Total: d.Total, Unseen: d.Unseen, Current: d.ID == current,
+				Target: d.ID != current && takes(d),
 			})
 		}
 		slices.SortStableFunc(g.Folders, func(a, b view.FolderLink) int {
@@ -93,6 +94,10 @@ func groups(r *request, folders []Folder, current int64) ([]view.FolderGroup, er
 	}
 	return out, nil
 }
+
+// takes tells whether mail can be moved to a folder by hand. What lies in Drafts
+// opens as a letter to write, and what lies in Sent was sent.
+func takes(d Folder) bool { return d.Role != roleDrafts && d.Role != roleSent }
 
 // classOf is the class with its name: mail on record from before there were two
 // has none, and is the office's.

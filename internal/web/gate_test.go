@@ -20,6 +20,7 @@ type gate struct {
 	tries    map[string]int     // Guarded by mu; wrong ones, by network.
 	totp     string             // Guarded by mu; a code that is wanted of records.
 	shut     bool               // Guarded by mu; new sessions have no key to personal mail.
+	fresh    bool               // Guarded by mu; somebody else knows the password of new sessions.
 	people   map[string]Viewer  // By name and address.
 	agents   map[string]string  // Guarded by mu; by token.
 	strict   bool               // Guarded by mu; who is there must be proven again,
@@ -63,7 +64,7 @@ func (g *gate) SignIn(_ context.Context, name, pass, code string, c Caller) (*Vi
 // begin starts a session; mu is held.
 func (g *gate) begin(v Viewer, c Caller) *Viewer {
 	v.Token = rand.Text()
-	v.Open = v.Personal && !g.shut
+	v.Open, v.Fresh = v.Personal && !g.shut, g.fresh
 	g.sessions[v.Token] = &v
 	g.agents[v.Token] = c.Agent
 	copied := v

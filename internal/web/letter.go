@@ -31,9 +31,9 @@ func (s *site) letter(r *request, m *Message, parsed *message.Message, mark func
 	plain := r.URL.Query().Get("view") == "text"
 	if ok && !plain {
 		images := r.wantsImages(m.Entry)
-		c := s.letters.clean(html, images, nil)
+		html, m.Cut = shownHTML(html)
 		if !images {
-			m.Blocked = c.remote
+			m.Blocked = remoteImages(html)
 		}
 		m.ImagesLink = m.here(r, "images", r.imagesToken(m.Entry))
 		m.Switch = m.here(r, "view", "text")

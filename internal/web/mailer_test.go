@@ -81,7 +81,20 @@ func (m *mailer) Complete(_ context.Context, _ *Viewer, prefix string) (out []me
 	return out, nil
 }
 
-func (m *mailer) Check(_ context.Context, _ *Viewer, l *Letter) (x Crossing, err error) {
+// isDraft tells whether an entry lies in the viewer's Drafts.
+func (m *mailer) isDraft(v *Viewer, entry int64) bool {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	return slices.ContainsFunc(m.store.placed, func(p *spot) bool {
+		return p.account == v.Account && p.entry == entry &&
+			m.store.folder(v.Account, func(f *Folder) bool { return f.ID == p.folder }).Role == roleDrafts
+	})
+}
+
+func (m *mailer) Check(_ context.Context, v *Viewer, l *Letter) (x Crossing, err error) {
+	if l.Draft >= 0 && !m.isDraft(v, l.Draft) {
+		return x, ErrStale
+	}
 	if l.Class != sijill.Personal {
 		return x, nil
 	}
@@ -101,7 +114,10 @@ func (m *mailer) Check(_ context.Context, _ *Viewer, l *Letter) (x Crossing, err
 
 func (m *mailer) Send(ctx context.Context, v *Viewer, l *Letter, undo time.Duration) (Sent, error) {
 	x, err := m.Check(ctx, v, l)
-	if err != nil || x.crosses() && !l.FileCopy {
+	if err != nil {
+		return Sent{}, err
+	}
+	if x.crosses() && !l.FileCopy {
 		return Sent{}, ErrWall
 	}
 	if l.Draft >= 0 {
@@ -166,6 +182,9 @@ func compose(l *Letter) []byte {
 	field("Bcc", people(l.Bcc))
 	field("Subject", mime.BEncoding.Encode("utf-8", l.Subject))
 	field("Date", now.Format(time.RFC1123Z))
+	for name, text := range l.Typed {
+		field("X-Typed-"+name, mime.BEncoding.Encode("utf-8", text))
+	}
 	field("X-Answers", strconv.FormatInt(l.Answers, 10)+" "+l.How)
 	w := multipart.NewWriter(&b)
 	field("MIME-Version", "1.0")
@@ -198,8 +217,8 @@ func (m *mailer) SaveDraft(ctx context.Context, v *Viewer, replaces int64, l *Le
 }
 
 func (m *mailer) Draft(_ context.Context, v *Viewer, entry int64) (*Letter, error) {
-	class, ok := m.store.holds(v.Account, entry)
-	if !ok {
+	class, _ := m.store.holds(v.Account, entry)
+	if !m.isDraft(v, entry) {
 		return nil, fs.ErrNotExist
 	}
 	m.store.books.mu.Lock()
@@ -214,6 +233,12 @@ func (m *mailer) Draft(_ context.Context, v *Viewer, entry int64) (*Letter, erro
 	answers, how, _ := strings.Cut(p.Header.Get("X-Answers"), " ")
 	if n, err := strconv.ParseInt(answers, 10, 64); err == nil && how != "" {
 		l.Answers, l.How = n, how
+	}
+	l.Typed = map[string]string{}
+	for _, name := range []string{"to", "cc", "bcc"} {
+		if text := p.Header.Get("X-Typed-" + name); text != "" {
+			l.Typed[name] = text
+		}
 	}
 	for _, a := range p.Attachments() {
 		l.Files = append(l.Files, Attached{Name: a.Name, Type: a.Type, Data: a.Part.Decoded()})

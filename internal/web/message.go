@@ -2,7 +2,9 @@ package web
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,6 +24,7 @@ type Message struct {
 	Pick              string // Names it to /act.
 	Own               string // The address of ours that it came to or went from; may be empty.
 	Flagged           bool
+	Folder            int64  // In whose list it is shown; see listOf.
 	Role              string // Of the folder it is in.
 	Targets           []view.FolderLink
 	Due               time.Time // By when a copy is to be filed, if it looks like an office matter.
@@ -104,7 +107,11 @@ func (s *site) message(w http.ResponseWriter, r *request) error {
 		return fmt.Errorf("finding a message: %w", err)
 	}
 	d := Desk{Frame: s.frame(r, "mail"), Open: entry}
-	if d.Message, err = s.load(r, row); err != nil {
+	folder, at, err := s.listOf(r, row)
+	if err != nil {
+		return err
+	}
+	if d.Message, err = s.load(r, row, folder); err != nil {
 		return err
 	}
 	if err := s.place(r, d.Message, row); err != nil {
@@ -118,7 +125,7 @@ func (s *site) message(w http.ResponseWriter, r *request) error {
 	if r.partial() {
 		return s.messagePart(w, r, d, row)
 	}
-	if err := s.beside(r, &d, row); err != nil {
+	if err := s.beside(r, &d, at); err != nil {
 		return err
 	}
 	if d.Title, err = titleOf(r, row); err != nil {
@@ -143,8 +150,29 @@ func titleOf(r *request, row Line) (string, error) {
 	return "\u2068" + row.Subject + "\u2069", nil
 }
 
-// beside loads the list that the message was opened from.
-func (s *site) beside(r *request, d *Desk, row Line) error {
+// listOf gives the folder in whose list a message is shown, and its offset there:
+// the one it was opened from (?f=), or the one it lies in when it was moved since,
+// so that the way back through a browser's history leads to it. The offset is 0
+// where no such list is shown: for a script, and beside a search.
+func (s *site) listOf(r *request, row Line) (folder, at int64, err error) {
+	folder, err = r.number("f", row.Folder)
+	if err != nil || r.partial() || r.URL.Query().Get("q") != "" {
+		return folder, 0, err
+	}
+	at, err = s.Mailbox.Position(r.Context(), r.viewer, folder, row.Row)
+	if errors.Is(err, fs.ErrNotExist) && folder != row.Folder {
+		folder = row.Folder
+		at, err = s.Mailbox.Position(r.Context(), r.viewer, folder, row.Row)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("finding a message in its list: %w", err)
+	}
+	return folder, at, nil
+}
+
+// beside loads the list that the message was opened from. at is the message's
+// offset in its folder.
+func (s *site) beside(r *request, d *Desk, at int64) error {
 	var err error
 	if r.URL.Query().Get("q") != "" {
 		if d.Frame, _, err = s.framed(r, "search", 0); err != nil {
@@ -152,20 +180,12 @@ func (s *site) beside(r *request, d *Desk, row Line) error {
 		}
 		return s.find(r, d)
 	}
-	folder, err := r.number("f", row.Folder)
-	if err != nil {
-		return err
-	}
-	at, err := s.Mailbox.Position(r.Context(), r.viewer, folder, row.Row)
-	if err != nil {
-		return fmt.Errorf("finding a message in its list: %w", err)
-	}
-	d.Frame, d.List, err = s.list(r, folder, max(0, at-window/4), at)
+	d.Frame, d.List, err = s.list(r, d.Message.Folder, max(0, at-window/4), at)
 	return err
 }
 
-// load reads a message and makes what its page shows.
-func (s *site) load(r *request, row Line) (*Message, error) {
+// load reads a message and makes what its page shows, in the list of a folder.
+func (s *site) load(r *request, row Line, folder int64) (*Message, error) {
 	raw, env, err := s.Records.Original(r.Context(), r.viewer, row.Entry)
 	if err != nil {
 		return nil, fmt.Errorf("opening a message: %w", err)
@@ -176,7 +196,7 @@ func (s *site) load(r *request, row Line) (*Message, error) {
 	}
 	parsed := message.Parse(env.Inner(raw))
 	mark := s.highlighter(r.Context(), r.URL.Query().Get("q"))
-	m := &Message{Entry: row.Entry, Class: classOf(row.Class), Flagged: row.Flagged, Parties: parties(parsed), Seal: Seal{SealInfo: info},
+	m := &Message{Entry: row.Entry, Folder: folder, Class: classOf(row.Class), Flagged: row.Flagged, Parties: parties(parsed), Seal: Seal{SealInfo: info},
 		Pick: strconv.FormatInt(row.Folder, 10) + "-" + strconv.FormatInt(row.UID, 10)}
 	if subject := parsed.Subject(); subject != "" {
 		m.Subject = mark(subject)
@@ -187,7 +207,7 @@ func (s *site) load(r *request, row Line) (*Message, error) {
 	if t, ok := parsed.Date(); ok {
 		m.Date = t.In(s.Location)
 	}
-	m.back(r, row)
+	m.back(r)
 	if m.Own, err = s.ownAddress(r, parsed, m.Class); err != nil {
 		return nil, err
 	}
@@ -210,7 +230,7 @@ func (s *site) place(r *request, m *Message, row Line) error {
 	if d, ok := find(folders, row.Folder); ok {
 		m.Role = d.Role
 	}
-	if err := m.nameBack(r, folders, row); err != nil {
+	if err := m.nameBack(r, folders); err != nil {
 		return err
 	}
 	all, err := groups(r, folders, row.Folder)
@@ -222,7 +242,7 @@ func (s *site) place(r *request, m *Message, row Line) error {
 			continue
 		}
 		for _, f := range g.Folders {
-			if !f.Current && f.Role != roleDrafts && f.Role != roleSent {
+			if f.Target {
 				m.Targets = append(m.Targets, f)
 			}
 		}
@@ -231,7 +251,7 @@ func (s *site) place(r *request, m *Message, row Line) error {
 }
 
 // back is the list that the message was opened from.
-func (m *Message) back(r *request, row Line) {
+func (m *Message) back(r *request) {
 	v := r.URL.Query()
 	if q := v.Get("q"); q != "" {
 		m.Back = searchLink(q, v.Get("rank") != "", 0)
@@ -240,17 +260,12 @@ func (m *Message) back(r *request, row Line) {
 		}
 		return
 	}
-	folder, err := r.number("f", row.Folder)
-	if err != nil {
-		folder = row.Folder
-	}
-	m.Back = folderLink(folder)
+	m.Back = folderLink(m.Folder)
 }
 
 // nameBack says what is behind the way back.
-func (m *Message) nameBack(r *request, folders []Folder, row Line) (err error) {
-	id, err := r.number("f", row.Folder)
-	if d, ok := find(folders, id); err == nil && ok && r.URL.Query().Get("q") == "" {
+func (m *Message) nameBack(r *request, folders []Folder) (err error) {
+	if d, ok := find(folders, m.Folder); ok && r.URL.Query().Get("q") == "" {
 		m.BackName, err = folderName(r.locale, d)
 		return err
 	}

@@ -45,11 +45,12 @@ type Settings interface {
 	Sessions(ctx context.Context, v *Viewer) ([]SessionInfo, error)
 	EndSession(ctx context.Context, v *Viewer, id string) error
 
+	// The rules of personal mail are ErrClosed while that is closed.
 	Vacation(ctx context.Context, v *Viewer, class sijill.Class) (Vacation, error)
 	SetVacation(ctx context.Context, v *Viewer, a Vacation) error
 	Forwarding(ctx context.Context, v *Viewer, class sijill.Class) (Forwarding, error)
 	// SetForwarding returns ErrForbidden for office mail to elsewhere, unless
-	// the office allows it.
+	// the office allows it, and ErrProve for a new address.
 	SetForwarding(ctx context.Context, v *Viewer, f Forwarding) error
 }
 
@@ -117,4 +118,7 @@ type Forwarding struct {
 	Class sijill.Class
 	To    string // Empty for none.
 	May   bool   // Whether the office allows it for this class.
+	// Suspended is where it went until the password was reset or recovered by
+	// the code; empty for nowhere.
+	Suspended string
 }

@@ -64,7 +64,7 @@ func (s *ownSettings) Credentials(context.Context, *Viewer) (Credentials, error)
 	return Credentials{Passkeys: slices.Clone(s.keys), TOTP: s.totp, Recovery: s.recovery}, nil
 }
 
-func (s *ownSettings) ChangePassword(_ context.Context, _ *Viewer, old, fresh string) (string, error) {
+func (s *ownSettings) ChangePassword(_ context.Context, v *Viewer, old, fresh string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old != s.password {
@@ -74,6 +74,7 @@ func (s *ownSettings) ChangePassword(_ context.Context, _ *Viewer, old, fresh st
 		return "", ErrUnsuited
 	}
 	s.password = fresh
+	s.gate.change(v.Token, func(v *Viewer) { v.Fresh = false })
 	if s.stale { // It was somebody else's choice.
 		return "AFTER-CHANGE-12", nil
 	}

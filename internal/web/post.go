@@ -20,7 +20,8 @@ type Post interface {
 	// has a word that begins with prefix, the likeliest first, at most ten.
 	Complete(ctx context.Context, v *Viewer, prefix string) ([]message.Address, error)
 
-	// Check says whether a letter would cross the wall.
+	// Check says whether a letter would cross the wall. Like Send, it returns
+	// ErrStale when the draft that the letter names is gone.
 	Check(ctx context.Context, v *Viewer, l *Letter) (Crossing, error)
 	// Send seals a letter and delivers it once undo has passed. It removes the
 	// draft that the letter names. It returns ErrWall for a letter that
@@ -36,7 +37,8 @@ type Post interface {
 	// SaveDraft seals a letter as a draft, durably, and then removes the one
 	// that it replaces (-1 for none; one that is gone already is no error).
 	SaveDraft(ctx context.Context, v *Viewer, replaces int64, l *Letter) (entry int64, err error)
-	// Draft reads a draft back.
+	// Draft reads a draft back. What doesn't lie in Drafts is fs.ErrNotExist,
+	// though the viewer holds it: it was sent, or saved again.
 	Draft(ctx context.Context, v *Viewer, entry int64) (*Letter, error)
 	// DropDraft removes a draft.
 	DropDraft(ctx context.Context, v *Viewer, entry int64) error
@@ -67,6 +69,10 @@ type Letter struct {
 	Subject     string
 	Text        string
 	Files       []Attached
+
+	// Typed are fields of a draft ("to", "cc", "bcc") as they were typed, where
+	// they hold more than addresses. They leave with nothing.
+	Typed map[string]string
 
 	Answers  int64  // The entry that it answers or forwards; -1 for none.
 	How      string // HowReply, HowAll, HowForward, HowAttach; "" with no Answers.

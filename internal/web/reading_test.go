@@ -173,19 +173,20 @@ func TestHostileMail(t *testing.T) {
 
 	// Its own picture is there, its links are harmless, its frame is as high as it.
 	b.GoTo(fmt.Sprintf("/m/%d", o.entry(t, "<prize@")))
-	b.Until(`(() => { const d = document.querySelector("#letter").contentDocument; const i = d && d.querySelector("img[src*='/cid/']"); return !!i && i.complete && i.naturalWidth === 10; })()`)
+	own := `(() => { const d = document.querySelector("#letter").contentDocument; const i = d && d.querySelector("img[src*='/cid/']"); return !!i && i.complete && i.naturalWidth === 10; })()`
+	b.Until(own)
 	b.Until(`[...document.querySelector("#letter").contentDocument.querySelectorAll("a[href]")].every(a => a.target === "_blank" && a.rel.includes("noopener") && a.rel.includes("noreferrer"))`)
 	b.Until(`(() => { const f = document.querySelector("#letter"); return f.offsetHeight > 100 && f.contentDocument.documentElement.scrollHeight <= f.offsetHeight + 2; })()`)
 
 	// Only asking for them fetches images, and asking is a click on our page.
 	b.GoTo(fmt.Sprintf("/m/%d?images=1", o.entry(t, "<prize@")))
-	time.Sleep(300 * time.Millisecond)
+	b.Until(own) // Others would have been asked for by the time its own picture is there.
 	if n := calls.Load(); n != 0 {
 		t.Errorf("a guessed address fetched images")
 	}
 	b.Quiet()
 	b.Click("#images")
-	for end := time.Now().Add(10 * time.Second); calls.Load() == 0; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(webtest.Patience); calls.Load() == 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("images that were asked for were not fetched")
 		}

@@ -42,24 +42,37 @@ func (s *site) open(h handler) http.Handler {
 	})
 }
 
-// signed serves a page to those who are signed in and sends others there first.
+// signed serves a page to those who are signed in and whose account is their own,
+// and sends others there first.
 func (s *site) signed(h handler) http.Handler {
-	return s.open(func(w http.ResponseWriter, r *request) error {
-		if r.viewer != nil {
+	return s.signedOr(h, s.toSignIn)
+}
+
+// toSignIn sends to the sign-in page, and back afterwards.
+func (s *site) toSignIn(w http.ResponseWriter, r *request) error {
+	to := "/sign-in"
+	if r.Method == http.MethodGet {
+		to += "?back=" + url.QueryEscape(r.URL.RequestURI())
+	}
+	http.Redirect(w, r.Request, to, http.StatusSeeOther)
+	return nil
+}
+
+// signedOr serves a page to those who are signed in, and another to those who
+// aren't. A script can't follow to a page: it is told to go there.
+func (s *site) signedOr(h, out handler) http.Handler { return s.owned(known(h, out)) }
+
+// known is signedOr for those as well who have yet to choose a password.
+func known(h, out handler) handler {
+	return func(w http.ResponseWriter, r *request) error {
+		switch {
+		case r.viewer != nil:
 			return h(w, r)
+		case r.partial():
+			return leadTo(w, r, "/sign-in")
 		}
-		to := "/sign-in"
-		if r.Method == http.MethodGet && !r.partial() {
-			to += "?back=" + url.QueryEscape(r.URL.RequestURI())
-		}
-		if r.partial() { // A script can't follow to a page: tell it to go there.
-			w.Header().Set("HX-Redirect", to)
-			w.WriteHeader(http.StatusUnauthorized)
-			return nil
-		}
-		http.Redirect(w, r.Request, to, http.StatusSeeOther)
-		return nil
-	})
+		return out(w, r)
+	}
 }
 
 // running serves a page to those who run the server. For others there's none.

@@ -72,9 +72,15 @@ func (s *site) changePassword(w http.ResponseWriter, r *request) error {
 		if p.Error, err = r.locale.Plain("password.differ"); err != nil {
 			return err
 		}
+		if r.viewer.Fresh {
+			return s.showChoose(w, r, http.StatusUnprocessableEntity, p.Error)
+		}
 		return s.showSecurity(w, r, http.StatusUnprocessableEntity, p)
 	}
 	code, err := s.Settings.ChangePassword(r.Context(), r.viewer, form.Get("old"), form.Get("password"))
+	if r.viewer.Fresh {
+		return s.chosen(w, r, code, err)
+	}
 	if err == nil && code != "" {
 		return s.showSecret(w, r, Secret{Kind: "recovery", Code: code, Next: "/settings/security"})
 	}

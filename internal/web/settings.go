@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type settingsPage struct {
 	Digits     string
 	Vacations  []Vacation
 	Forwards   []Forwarding
+	Closed     bool // Personal mail is, and with it what is set for it.
 	Error      string
 	ErrorAt    string // The form that is wrong.
 }
@@ -49,8 +51,10 @@ func (s *site) showSettings(w http.ResponseWriter, r *request, status int, p set
 			return fmt.Errorf("loading the identities: %w", err)
 		}
 	}
+	p.Closed = r.viewer.Personal && !r.viewer.Open
+	p.Identities = slices.DeleteFunc(p.Identities, func(i Identity) bool { return p.Closed && i.Class == sijill.Personal })
 	for _, class := range []sijill.Class{sijill.Office, sijill.Personal} {
-		if !r.viewer.sees(class) {
+		if !r.viewer.sees(class) || p.Closed && class == sijill.Personal {
 			continue
 		}
 		v, err := s.Settings.Vacation(r.Context(), r.viewer, class)

@@ -140,6 +140,19 @@ func TestPasskeysAreTold(t *testing.T) {
 	}
 }
 
+// A domain that can't be one is told from the others that can't be added.
+func TestAddDomain(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "127.0.0.1:9")
+	c := o.signIn(t, records)
+	for name, say := range map[string]string{"my domain": "is no name of a domain", "diwan.example": "in use"} {
+		a := post(t, c, o.URL+"/admin/domains", url.Values{"name": {name}}, "Accept-Language", "en")
+		if a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, say) || !strings.Contains(a.body, `name="name" value="`+name+`"`) {
+			t.Errorf("%q: %s", name, a.Status)
+		}
+	}
+}
+
 // What comes to no address of a domain goes where an administrator says.
 func TestCatchAll(t *testing.T) {
 	t.Parallel()
@@ -258,7 +271,29 @@ func TestAdmin(t *testing.T) {
 		post(t, c, o.URL+"/admin/queue", f)
 	}
 	post(t, c, o.URL+"/admin/domains", url.Values{"name": {"bayt.example"}})
-	if got, want := fmt.Sprint(o.bureau.done()), "[reset add n@bayt.example personal hold q1 release q2 retry q1 drop q1 moved away domain bayt.example]"; got != want || o.bureau.accounts[1].Suspended {
+	if a := get(t, c, o.URL+"/admin/domains"); strings.Contains(a.body, `action="/admin/domains/remove"`) {
+		t.Error("the office's own domain can be removed")
+	}
+	if a := post(t, c, o.URL+"/admin/domains/remove", url.Values{"name": {"diwan.example"}}, "Accept-Language", "en"); a.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(a.body, "somebody has an address in it") {
+		t.Errorf("a domain in use: %s", a.Status)
+	}
+	if a := post(t, c, o.URL+"/admin/domains/remove", url.Values{"name": {"elsewhere.example"}}); a.StatusCode != http.StatusNotFound {
+		t.Errorf("a foreign domain: %s", a.Status)
+	}
+	if a := post(t, c, o.URL+"/admin/domains/remove", url.Values{"name": {"mistyped.example"}}); a.StatusCode != http.StatusOK || !strings.Contains(strings.Join(o.bureau.done(), "\n"), "no domain mistyped.example") {
+		t.Errorf("a domain that nobody is in: %s", a.Status)
+	}
+	if a := get(t, c, account); strings.Contains(a.body, `value="factor"`) {
+		t.Error("a second factor that isn't there can be ended")
+	}
+	o.bureau.accounts[1].TOTP = true
+	if a := get(t, c, account); !strings.Contains(a.body, `value="factor"`) {
+		t.Error("a second factor can't be ended")
+	}
+	if a := post(t, c, account, url.Values{"do": {"factor"}}); a.StatusCode != http.StatusOK || o.bureau.accounts[1].TOTP {
+		t.Errorf("ending a second factor: %s", a.Status)
+	}
+	if got, want := fmt.Sprint(o.bureau.done()), "[reset add n@bayt.example personal hold q1 release q2 retry q1 drop q1 moved away domain bayt.example no domain mistyped.example]"; got != want || o.bureau.accounts[1].Suspended {
 		t.Errorf("%s", got)
 	}
 }

@@ -202,7 +202,11 @@ func (s *store) Position(_ context.Context, v *Viewer, folder, row int64) (int64
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, err := s.in(v, folder)
-	return max(0, int64(slices.IndexFunc(all, func(p *spot) bool { return p.line.Row == row }))), err
+	i := slices.IndexFunc(all, func(p *spot) bool { return p.line.Row == row })
+	if err == nil && i < 0 {
+		err = fs.ErrNotExist
+	}
+	return int64(i), err
 }
 
 func (s *store) Get(_ context.Context, v *Viewer, entry int64) (Line, error) {

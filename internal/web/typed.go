@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,7 +19,7 @@ import (
 type typed struct {
 	Letter
 	to, cc, bcc string   // As typed.
-	bad         []string // Recipients that are no addresses.
+	bad         []string // Recipients that are no addresses; the fields are in Letter.Typed.
 	badIn       string   // The field of the first of them.
 }
 
@@ -43,9 +44,6 @@ func (s *site) typed(r *request, ids []Identity) (*typed, error) {
 	}
 	t.from(ids[n])
 	t.To, t.Cc, t.Bcc = t.people("to", t.to), t.people("cc", t.cc), t.people("bcc", t.bcc)
-	if len(t.To)+len(t.Cc)+len(t.Bcc) > maxRecipients {
-		return nil, fmt.Errorf("writing to too many people: %w", errBadRequest)
-	}
 	return t, s.filesOf(r, t)
 }
 
@@ -57,14 +55,17 @@ func number(s string) int64 {
 	return n
 }
 
-// people reads the addresses of a field and notes those that are none.
+// people reads the addresses of a field and notes those that are none. A field
+// with such a one is kept as it was typed, too: half an address is no mistake yet.
 func (t *typed) people(field, text string) (out []message.Address) {
 	for _, a := range message.ParseAddresses(strings.NewReplacer("،", ",", "؛", ",", "\u2068", "", "\u2069", "", "\u200e", "", "\u200f", "").Replace(text)) {
-		if !isAddress(a.Addr) {
+		if !isAddress(a.Addr) || !message.Writable(a.Addr) {
 			t.bad = append(t.bad, a.String())
-			if t.badIn == "" {
-				t.badIn = field
+			t.badIn = cmp.Or(t.badIn, field)
+			if t.Typed == nil {
+				t.Typed = map[string]string{}
 			}
+			t.Typed[field] = text
 			continue
 		}
 		out = append(out, a)

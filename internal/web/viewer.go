@@ -31,12 +31,18 @@ var (
 	ErrUnsuited = errors.New("not suitable")
 	// ErrTaken is returned for a name or address that is in use.
 	ErrTaken = errors.New("already in use")
+	// ErrFormer is returned for an address that was somebody else's personal one
+	// of late.
+	ErrFormer = errors.New("it was somebody else's of late")
 	// ErrProve is returned for a change of credentials by someone who showed
 	// none of late; see Access.Prove.
 	ErrProve = errors.New("who is there must be proven again")
 	// ErrFresh is returned for what has to wait until a password that somebody
 	// else chose was changed.
 	ErrFresh = errors.New("the password must be changed first")
+	// ErrStale is returned for a letter whose draft is none any more: it was
+	// sent, saved again or dropped.
+	ErrStale = errors.New("the draft is gone")
 	// ErrLate is returned for an undo that comes too late.
 	ErrLate = errors.New("too late")
 )
@@ -53,6 +59,9 @@ type Viewer struct {
 	Office, Personal bool
 	// Open says that personal mail can be read: the session has its key.
 	Open bool
+	// Fresh says that somebody else knows what the account is opened with: a
+	// password of the person's own comes before everything else.
+	Fresh bool
 	// Deep is until when older mail is open, too; zero when it isn't.
 	Deep time.Time
 

@@ -93,18 +93,28 @@ type Config struct {
 	Location *time.Location
 }
 
-// site is the handler's state. All but deeds and streams is read-only after New.
+// site is the handler's state. All but deeds, sending and streams is read-only
+// after New.
 type site struct {
 	Config
 	views   *view.Views
 	letters *cleaner
 	deeds   deeds
+	sending turns
 	streams streams
 }
 
 // New makes the handler of all pages. It parses every template; an error means
 // that the program was built wrongly or the configuration lacks something.
 func New(c Config) (http.Handler, error) {
+	s, err := newSite(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.protect(s.routes()), nil
+}
+
+func newSite(c Config) (*site, error) {
 	if c.Access == nil || c.Mailbox == nil || c.Search == nil || c.Records == nil || c.Log == nil {
 		return nil, errors.New("making the web pages: the configuration lacks a part")
 	}
@@ -121,8 +131,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{Config: c, views: views, letters: newCleaner()}
-	return s.protect(s.routes()), nil
+	return &site{Config: c, views: views, letters: newCleaner()}, nil
 }
 
 func (s *site) routes() *http.ServeMux {
@@ -139,10 +148,10 @@ func (s *site) routes() *http.ServeMux {
 	m.Handle("POST /recover", s.open(s.recover))
 	m.Handle("POST /sign-out", s.open(s.signOut))
 	m.Handle("POST /language", s.open(s.language))
-	m.Handle("GET /register", s.open(s.register))
-	m.Handle("GET /verify", s.open(s.verifyFiles))
-	m.Handle("GET /help", s.open(s.help))
-	m.Handle("/", s.open(s.absent))
+	m.Handle("GET /register", s.owned(s.register))
+	m.Handle("GET /verify", s.owned(s.verifyFiles))
+	m.Handle("GET /help", s.owned(s.help))
+	m.Handle("/", s.owned(s.absent))
 
 	s.routesOfMail(m)
 	if s.Post != nil {
@@ -182,13 +191,13 @@ func (s *site) routesOfMail(m *http.ServeMux) {
 	m.Handle("POST /open/passkey", s.signed(s.finishStepUp))
 	m.Handle("POST /open/anew", s.signed(s.startAnew))
 	m.Handle("POST /prove", s.signed(s.prove))
-	m.Handle("GET /events", s.open(s.events))
-	m.Handle("GET /events/now", s.open(s.eventNow))
+	m.Handle("GET /events", s.owned(s.events))
+	m.Handle("GET /events/now", s.owned(s.eventNow))
 }
 
 func (s *site) routesOfPost(m *http.ServeMux) {
 	m.Handle("GET /compose", s.signed(s.compose))
-	m.Handle("POST /compose", s.signed(s.composed))
+	m.Handle("POST /compose", s.signedOr(s.composed, s.stranded))
 	m.Handle("GET /compose/people", s.signed(s.complete))
 	m.Handle("GET /compose/identity", s.signed(s.suggest))
 	m.Handle("GET /reminders", s.signed(s.reminders))
@@ -203,7 +212,8 @@ func (s *site) routesOfSettings(m *http.ServeMux) {
 	m.Handle("POST /settings/vacation", s.signed(s.setVacation))
 	m.Handle("POST /settings/forwarding", s.signed(s.setForwarding))
 	m.Handle("GET /settings/security", s.signed(s.security))
-	m.Handle("POST /settings/password", s.signed(s.changePassword))
+	m.Handle("GET /settings/password", s.open(known(s.choosePassword, s.toSignIn)))
+	m.Handle("POST /settings/password", s.open(known(s.changePassword, s.toSignIn)))
 	m.Handle("POST /settings/passkey/begin", s.signed(s.beginRegister))
 	m.Handle("POST /settings/passkey", s.signed(s.finishRegister))
 	m.Handle("POST /settings/passkey/opening", s.signed(s.finishOpening))
@@ -228,6 +238,7 @@ func (s *site) routesOfAdmin(m *http.ServeMux) {
 	m.Handle("GET /admin/domains", s.running(s.domains))
 	m.Handle("POST /admin/domains", s.running(s.addDomain))
 	m.Handle("POST /admin/domains/catch-all", s.running(s.setCatchAll))
+	m.Handle("POST /admin/domains/remove", s.running(s.removeDomain))
 	m.Handle("GET /admin/queue", s.running(s.queue))
 	m.Handle("POST /admin/queue", s.running(s.changeQueue))
 	m.Handle("GET /admin/health", s.running(s.vitals))

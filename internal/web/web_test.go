@@ -114,10 +114,14 @@ func TestAccountsSeeOnlyTheirOwn(t *testing.T) {
 		if a := post(t, hers, o.URL+"/act", url.Values{"do": {"delete"}, "all": {fmt.Sprint(f.ID)}}); a.StatusCode != http.StatusBadRequest {
 			t.Errorf("acting on another's folder: %s", a.Status)
 		}
-		for _, path := range []string{fmt.Sprintf("/f/%d", f.ID), fmt.Sprintf("/rows?f=%d&from=0&n=50", f.ID), fmt.Sprintf("/m/%d?f=%d", shared, f.ID)} {
+		for _, path := range []string{fmt.Sprintf("/f/%d", f.ID), fmt.Sprintf("/rows?f=%d&from=0&n=50", f.ID)} {
 			if a := get(t, hers, o.URL+path); a.StatusCode != http.StatusNotFound {
 				t.Errorf("%s: %s", path, a.Status)
 			}
+		}
+		// Her own message is shown in the folder that it lies in.
+		if a := get(t, hers, o.URL+fmt.Sprintf("/m/%d?f=%d", shared, f.ID)); a.StatusCode != http.StatusOK || strings.Contains(a.body, fmt.Sprintf("/rows?f=%d\"", f.ID)) || strings.Contains(a.body, fmt.Sprintf("/f/%d\"", f.ID)) {
+			t.Errorf("beside another's folder: %s", a.Status)
 		}
 	}
 	if a := get(t, hers, o.URL+"/search?q=lottery"); strings.Contains(a.body, "/m/") {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,7 +29,7 @@ func TestWriting(t *testing.T) {
 		b.Until(`window.sijillDesk !== undefined`) // The scripts are there, and the keys with them.
 		b.Press("c")
 		b.Sees("#to[role=combobox]")
-		b.Do(chromedp.Focus(chromedp.CSS("#to")))
+		b.Until(`document.activeElement.id === "to"`)
 		b.Press("ليل")
 		b.Sees("#to-offers [role=option]")
 		b.Until(`document.querySelector("#to").getAttribute("aria-activedescendant") === "to-offers-0"`)
@@ -71,7 +72,7 @@ func quote(s string) string {
 }
 
 // TestDraftOutlivesTab kills a tab in which a letter is being written. Another
-// one finds it.
+// one finds it, and keeps what is typed while nobody is signed in.
 func TestDraftOutlivesTab(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "127.0.0.1:9")
@@ -101,6 +102,25 @@ func TestDraftOutlivesTab(t *testing.T) {
 	if n := len(o.drafts(1)); n != 1 {
 		t.Errorf("%d drafts", n)
 	}
+
+	form := `(path, fields) => fetch(path, {method: "POST", body: new URLSearchParams(fields)}).then(r => r.ok)`
+	webtest.Ask[bool](again, `(`+form+`)("/sign-out", {})`)
+	again.Types("#to", "owen@mills.example,")
+	again.Types("#text", "PS")
+	again.Click("#send")
+	again.Sees("#signed-out")
+	again.Until(`location.pathname === "/compose" && document.querySelector("#text").value.includes("PS")`)
+	if len(o.mailer.letters()) != 0 {
+		t.Fatal("sent by nobody")
+	}
+	webtest.Ask[bool](again, `(`+form+`)("/sign-in", {address: "salma", password: `+quote(password)+`})`)
+	again.Complaints() // That nobody is signed in.
+	again.Follow("#send")
+	again.Sees("#toast")
+	if sent := o.mailer.letters(); len(sent) != 1 || !strings.Contains(sent[0].Text, "PS") || !strings.Contains(sent[0].Text, "كلمات لا يصح أن تضيع") || len(sent[0].Files) != 1 {
+		t.Errorf("%d letters", len(sent))
+	}
+	again.Quiet()
 }
 
 // TestWallDialog: from a personal address to the office's contacts there's a
@@ -222,5 +242,12 @@ func TestPicking(t *testing.T) {
 	webtest.Ask[bool](b, `window.stayed = true`)
 	o.store.arrive(o.books.add(t, []byte("From: new@mills.example\r\nTo: "+records+"\r\nSubject: Just arrived\r\nDate: "+now.Add(time.Hour).Format(time.RFC1123Z)+"\r\n\r\nHello\r\n"), ""), sijill.Office, "", false, 1)
 	b.Until(`window.stayed && document.querySelector("#rows").textContent.includes("Just arrived") && document.title.startsWith("(")`)
+
+	// A list that a narrow screen doesn't show is there when the screen grows.
+	b.Device(390, 844, false)
+	b.GoTo(fmt.Sprintf("/m/%d", o.entry(t, "budget-1@")))
+	b.Until(`window.sijillList !== undefined && document.querySelector("#list").offsetParent === null`)
+	b.Device(1280, 800, false)
+	b.Until(`document.querySelector("#scroll").classList.contains("scroll-live") && document.querySelectorAll("#rows li").length > 20 && document.querySelector("#rows [aria-current]").getBoundingClientRect().bottom < innerHeight`)
 	b.Quiet()
 }

@@ -10,14 +10,17 @@
   const text = document.getElementById("text");
   const files = document.getElementById("files");
   const drop = document.getElementById("drop");
+  const out = document.getElementById("signed-out");
   const PAUSE = 1500; // milliseconds without a key after which is saved
   const LONGEST = 10000; // after which is saved while one goes on typing
+  const STUCK = 60000; // after which a page that is still here isn't being left
   let timer = 0;
   let first = 0; // when the first change since the last save was made
   let saving = null;
   let again = false;
-  let leaving = false;
-  let closing = false; // the letter is about to be sent: no save may come after
+  let closing = false; // the form is about to be sent: no save may come after
+  let leaving = false; // it may be sent
+  let left = false; // it is being sent
   let chosen = !form.dataset.fresh; // whether the person chose the identity
   const waiting = []; // files that the server hasn't got yet
 
@@ -34,7 +37,7 @@
 
   async function save() {
     clearTimeout(timer);
-    if (leaving) return;
+    if (leaving || closing) return;
     if (saving) {
       again = true;
       return saving;
@@ -58,7 +61,7 @@
     live.textContent = form.dataset.saving;
     try {
       const answer = await fetch("/compose", { method: "POST", headers: { "HX-Request": "true" }, body: data });
-      if (answer.status === 401) throw new Error("signed out");
+      out.hidden = answer.status !== 401;
       if (answer.status === 413) {
         live.textContent = form.dataset.large;
         return;
@@ -147,7 +150,7 @@
     const to = ["to", "cc", "bcc"].map((n) => form.querySelector(`input[type=hidden][name=${n}]`).value).filter(Boolean).join(", ");
     if (!to) return;
     const answer = await fetch(`/compose/identity?to=${encodeURIComponent(to)}`);
-    if (!answer.ok || chosen) return;
+    if (!answer.ok || answer.redirected || chosen) return; // Redirected: signed out.
     const hint = await answer.json();
     const radio = hint.from && [...form.querySelectorAll("[name=from]")].find((r) => r.value === hint.from && !r.disabled);
     if (!radio || radio.dataset.class === form.dataset.class) return;
@@ -157,26 +160,44 @@
     changed();
   }
 
-  // Sending and leaving
-  form.addEventListener("submit", async (e) => {
-    if (leaving) return;
-    if (!saving && !waiting.length) {
-      clearTimeout(timer);
-      leaving = true;
-      return;
-    }
-    e.preventDefault();
-    const by = e.submitter;
-    closing = true;
+  // Sending and leaving. What is typed stands on this page alone: it is left only
+  // for a server that is there and knows who writes.
+  async function ready() {
     clearTimeout(timer);
     if (saving) await saving;
     if (waiting.length) await put(); // Files go before the letter.
+    if (waiting.length) return false; // They didn't arrive; it's said beside the buttons.
+    let status = 0;
+    try {
+      status = (await fetch("/compose/people?q=", { headers: { "HX-Request": "true" }, cache: "no-store" })).status;
+    } catch { /* The server is away. */ }
+    out.hidden = status !== 401;
+    if (status === 200) return true;
+    live.textContent = form.dataset.unsaved;
+    return false;
+  }
+  form.addEventListener("submit", async (e) => {
+    if (leaving) {
+      if (left) e.preventDefault(); // The second of two clicks.
+      left = true;
+      return;
+    }
+    e.preventDefault();
+    if (closing) return;
+    const by = e.submitter;
+    closing = true;
+    const may = await ready();
     closing = false;
-    if (waiting.length) return; // They didn't arrive; it's said beside the buttons.
+    if (!may) {
+      if (first) timer = setTimeout(save, 5000);
+      return;
+    }
     leaving = true;
     form.requestSubmit(by && by.isConnected ? by : document.getElementById("save"));
+    setTimeout(stay, STUCK);
   });
-  window.addEventListener("pageshow", (e) => { if (e.persisted) leaving = false; });
+  function stay() { leaving = left = false; }
+  window.addEventListener("pageshow", (e) => { if (e.persisted) stay(); });
   document.addEventListener("keydown", (e) => {
     if ((e.ctrlKey || e.metaKey) && e.key === "Enter" && !document.querySelector("dialog:modal")) {
       e.preventDefault();

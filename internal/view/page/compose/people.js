@@ -62,8 +62,10 @@
 
     input.removeAttribute("name");
     for (const [k, v] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": menu.id })) input.setAttribute(k, v);
+    const focused = document.activeElement === input; // What is moved loses the focus.
     const line = make("div", { class: "people" }, chips, input);
     box.append(line, held, menu, told);
+    if (focused) input.focus({ preventScroll: true });
     line.addEventListener("click", (e) => { if (e.target === line || e.target === chips) input.focus(); });
 
     function keep(quiet) {
@@ -125,7 +127,7 @@
       const mine = ++asked;
       if (!q) return close();
       const answer = await fetch(`/compose/people?q=${encodeURIComponent(q)}`);
-      if (mine !== asked || !answer.ok || document.activeElement !== input) return;
+      if (mine !== asked || !answer.ok || answer.redirected || document.activeElement !== input) return; // Redirected: signed out.
       const list = (await answer.json()).filter((p) => !people.some((q) => q.addr.toLowerCase() === p.addr.toLowerCase()));
       if (mine !== asked) return;
       close();

@@ -18,14 +18,15 @@
   const place = document.getElementById("place");
   const numbers = new Intl.NumberFormat(document.documentElement.dataset.numbers === "arab" ? "ar-u-nu-arab" : "en");
 
-  const height = rows.firstElementChild.getBoundingClientRect().height;
-  let all = total * height; // how high the rows are together
-  let span = Math.min(all, LONGEST); // how high the scroller makes them
+  let height = 0; // of a row; 0 until the list is shown for the first time: a narrow screen shows an open message alone
+  let all = 0; // how high the rows are together
+  let span = 0; // how high the scroller makes them
   let first = Number(scroll.dataset.from); // offset of the first row in the page
   let top = 0; // how far into "all" the upper edge of the window is
   let seen = 0; // scrollTop when we last looked
   let fetching = false;
   let again = false;
+  let stale = false; // rows were to be fetched again while their height wasn't known
   let idle = 0;
 
   const inSight = () => Math.ceil(scroll.clientHeight / height) + 1;
@@ -79,13 +80,21 @@
     if (!Number.isFinite(n) || n === total) return;
     total = n;
     scroll.dataset.total = n;
-    all = total * height;
-    span = Math.min(all, LONGEST);
-    space.style.blockSize = `${span}px`;
+    extend();
     top = clamp(top);
   }
 
+  function extend() {
+    all = total * height;
+    span = Math.min(all, LONGEST);
+    space.style.blockSize = `${span}px`;
+  }
+
   async function fill(fresh) {
+    if (!height) {
+      stale = stale || fresh === true;
+      return;
+    }
     const want = Math.max(0, Math.floor(top / height) - AROUND);
     const until = Math.min(total, want + inSight() + 2 * AROUND);
     const near = Math.floor(AROUND / 2);
@@ -148,6 +157,7 @@
   // show brings the row at an offset into sight and gives its element.
   async function show(at) {
     at = Math.max(0, Math.min(total - 1, at));
+    if (!height) return rows.querySelector(`[data-at="${at}"]`);
     const y = at * height;
     if (y < top) top = clamp(y);
     else if (y + height > top + scroll.clientHeight) top = clamp(y + height - scroll.clientHeight);
@@ -161,16 +171,30 @@
     return null;
   }
 
-  scroll.classList.add("scroll-live");
-  space.style.blockSize = `${span}px`;
+  // begin measures a row when there's one to be seen, and makes the list live.
+  function begin() {
+    const row = rows.firstElementChild;
+    height = row ? row.getBoundingClientRect().height : 0;
+    if (!height) return;
+    scroll.classList.add("scroll-live");
+    extend();
+    const at = Number(scroll.dataset.at);
+    top = at > 2 ? clamp((at - 2) * height) : 0;
+    align();
+    fill(stale);
+  }
+
   const pager = document.getElementById("pager");
   if (pager) pager.hidden = true;
-  const at = Number(scroll.dataset.at);
-  top = at > 2 ? clamp((at - 2) * height) : 0;
-  align();
-  fill();
+  begin();
   scroll.addEventListener("scroll", moved, { passive: true });
-  new ResizeObserver(() => { top = clamp(top); put(); fill(); }).observe(scroll);
+  new ResizeObserver(() => {
+    if (!height) return begin();
+    if (!scroll.clientHeight) return; // It is hidden again.
+    top = clamp(top);
+    put();
+    fill();
+  }).observe(scroll);
   // busy is set while something is done to messages: whoever does it sees to the page.
   window.sijillList = { show, reload, busy: false, get total() { return total; } };
   document.addEventListener("sijill:news", (e) => {
