@@ -307,12 +307,28 @@ func (o *secretOffice) takesOver() {
 	if status, err := b.signIn(taken.name, taken.password); status != http.StatusSeeOther || err != nil {
 		o.Fatal(status, err)
 	}
+	if r, err := b.do("/search?q=abroad.example", nil); err != nil || r.Header.Get("Location") != "/settings/password" {
+		o.Errorf("before choosing a password: %v %v", r, err)
+	}
+	chosen := url.Values{"old": {taken.password}, "password": {"chosen by laila"}, "again": {"chosen by laila"}}
+	if r, err := b.do("/settings/password", chosen); err != nil || r.StatusCode != http.StatusSeeOther {
+		o.Fatalf("choosing a password: %v %v", r, err)
+	}
 	if _, body := b.get(o, "/search?q=abroad.example"); !slices.Contains(o.office.in(body), "subject") {
 		o.Error("not even the office mail is there")
 	}
 	o.Logf("whoever took over has read %d pages", o.crawl(b))
 	if r, err := b.do("/settings/apps", form); err != nil || r.StatusCode < 400 {
 		o.Errorf("an app password for personal mail: %v %v", r.StatusCode, err)
+	}
+	for path, form := range map[string]url.Values{
+		"/settings/forwarding": {"class": {"personal"}, "to": {laila}},
+		"/settings/vacation":   {"class": {"personal"}, "on": {"1"}, "text": {"Away."}},
+		"/compose":             {"from": {hindHome}, "to": {laila}, "subject": {"x"}, "text": {"x"}, "do": {"send"}},
+	} {
+		if r, err := b.do(path, form); err != nil || r.StatusCode != http.StatusForbidden {
+			o.Errorf("%s for closed personal mail: %v %v", path, r.StatusCode, err)
+		}
 	}
 	if c, err := signIMAP(o.r.door("imaps"), taken); err == nil {
 		c.close()

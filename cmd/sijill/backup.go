@@ -14,7 +14,6 @@ import (
 	"sijill/internal/audit"
 	"sijill/internal/config"
 	"sijill/internal/office"
-	"sijill/internal/record"
 )
 
 // BackupCmd copies the office.
@@ -110,10 +109,7 @@ func (c *RecoverCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	tmp := filepath.Join(g.Dir, "recovery")
 	var found recovered
 	err := with(ctx, g, out, func(o *office.Office) error {
-		release, err := o.Follower.Hold(ctx)
-		if errors.Is(err, record.ErrLeased) {
-			return errors.New("a server runs on this directory: stop it first")
-		}
+		release, err := alone(ctx, o)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"sijill/internal/db"
 	"sijill/internal/office"
 	"sijill/internal/people"
+	"sijill/internal/vault"
 )
 
 // laila and sami have accounts in every office of these tests.
@@ -72,13 +73,11 @@ func makeBlank(ctx context.Context, dir string) error {
 	settings := config.Default("Diwan", "diwan.example")
 	settings.Checks.Off = true
 	settings.Submission, settings.IMAP = config.Submission{}, config.IMAP{}
-	if err := prepareDir(dir); err != nil {
+	key := vault.NewServerKey()
+	if err := errors.Join(makeDir(dir), vault.WriteKeyFile(filepath.Join(dir, keyName), key, ""), settings.Write(dir)); err != nil {
 		return err
 	}
-	if _, err := (&InitCmd{}).makeKey(g, out); err != nil {
-		return err
-	}
-	if err := errors.Join(settings.Write(dir), createRegister(ctx, g, settings, out)); err != nil {
+	if err := office.Create(ctx, office.Options{Dir: dir, Config: settings, Key: key}); err != nil {
 		return err
 	}
 	return with(ctx, g, out, func(o *office.Office) error {
@@ -237,10 +236,21 @@ func (b *buffer) String() string {
 // serve starts a server and returns when its doors are open.
 func (h *home) serve(args ...string) *running {
 	h.Helper()
+	return h.serveAs(&syscall.SysProcAttr{Setpgid: true}, args...)
+}
+
+// serveApart is serve without the terminal that the tests may hang from.
+func (h *home) serveApart(args ...string) *running {
+	h.Helper()
+	return h.serveAs(&syscall.SysProcAttr{Setsid: true}, args...)
+}
+
+func (h *home) serveAs(how *syscall.SysProcAttr, args ...string) *running {
+	h.Helper()
 	r := &running{home: h, log: &buffer{grown: make(chan struct{}, 1)}, ended: make(chan struct{})}
 	r.cmd = h.command(append([]string{"serve", "--smtp", "127.0.0.1:0", "--lmtp", "off", "--http", "127.0.0.1:0", "--metrics", "off",
 		"--imap", "off", "--imaps", "off", "--submission", "off", "--submissions", "off"}, args...)...)
-	r.cmd.Stderr = r.log
+	r.cmd.Stderr, r.cmd.SysProcAttr = r.log, how
 	if err := r.cmd.Start(); err != nil {
 		h.Fatal(err)
 	}
@@ -267,6 +277,9 @@ func (h *home) serve(args ...string) *running {
 	return r
 }
 
+// says tells whether words are in the log.
+func (r *running) says(words string) bool { return strings.Contains(r.log.String(), words) }
+
 // door finds the address of a door in the log.
 func (r *running) door(name string) string {
 	_, rest, ok := strings.Cut(r.log.String(), `"door":"`+name+`","address":"`)
@@ -292,8 +305,8 @@ func (r *running) stop() {
 	}
 	select {
 	case <-r.ended:
-	case <-time.After(15 * time.Second):
-		r.Fatalf("the server did not stop in 15 s\n%s", r.log)
+	case <-time.After(30 * time.Second): // Deliveries under way have 15 of them.
+		r.Fatalf("the server did not stop in 30 s\n%s", r.log)
 	}
 	if r.err != nil {
 		r.Fatalf("the server stopped with %v\n%s", r.err, r.log)

@@ -28,21 +28,21 @@ import (
 type oldOffice struct {
 	*home
 	*population
+	past       time.Time // Eight months ago.
 	old, young map[sijill.Class]canaries
 	oldMail    map[sijill.Class]int64 // Entries.
 }
 
 func newOldOffice(t *testing.T) *oldOffice {
 	t.Helper()
-	o := &oldOffice{old: map[sijill.Class]canaries{}, young: map[sijill.Class]canaries{}, oldMail: map[sijill.Class]int64{}}
+	o := &oldOffice{past: time.Now().AddDate(0, -8, 0), old: map[sijill.Class]canaries{}, young: map[sijill.Class]canaries{}, oldMail: map[sijill.Class]int64{}}
 	o.home, o.population = populatedHome(t, nil)
 	in := o.open()
 	for _, c := range []sijill.Class{sijill.Office, sijill.Personal} {
 		o.old[c], o.young[c] = newCanaries(), newCanaries()
-		past := time.Now().AddDate(0, -8, 0)
-		in.Vault.SetClock(func() time.Time { return past })
-		o.oldMail[c] = o.add(in, c, sijill.Captured, o.old[c].letter(), past)
-		o.add(in, c, sijill.Filed, []byte("From: <hind@diwan.example>\r\nSubject: filed "+o.old[c]["sent"]+"\r\nMessage-ID: <filed-"+string(c)+"@test.example>\r\n\r\nfiled\r\n"), past)
+		in.Vault.SetClock(func() time.Time { return o.past })
+		o.oldMail[c] = o.add(in, c, sijill.Captured, o.old[c].letter(), o.past)
+		o.add(in, c, sijill.Filed, []byte("From: <hind@diwan.example>\r\nSubject: filed "+o.old[c]["sent"]+"\r\nMessage-ID: <filed-"+string(c)+"@test.example>\r\n\r\nfiled\r\n"), o.past)
 		in.Vault.SetClock(time.Now)
 		o.add(in, c, sijill.Captured, o.young[c].letter(), time.Now())
 		// It goes on what is cold.
@@ -92,7 +92,7 @@ func TestColdToThieves(t *testing.T) {
 	before.work()
 	finds(t, "before, the old office mail", o.old[sijill.Office], before.reads(), true)
 	dry := o.must("cool", "--dry-run")
-	month := time.Now().AddDate(0, -8, 0).UTC().Format("2006-01")
+	month := o.past.UTC().Format("2006-01")
 	for _, want := range []string{"2 would be closed", month + "  office    hind", month + "  personal  hind"} {
 		if !strings.Contains(dry, want) {
 			t.Errorf("it isn't told that %q:\n%s", want, dry)

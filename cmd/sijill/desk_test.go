@@ -93,9 +93,51 @@ func TestUndoEndsWithServer(t *testing.T) {
 	if page := o.page(b, "/go/sent?c=personal", nil); !strings.Contains(page, ">Personal, underway<") {
 		t.Error("the personal letter isn't among what was sent")
 	}
+	o.stop()
+	if n, left := o.far.received(), o.must("queue", "list", "--json"); n != 2 || left != "[]\n" && left != "null\n" {
+		t.Errorf("%d letters left, and there are more: %s", n, left)
+	}
+	o.sound()
+}
+
+// A draft keeps half an address as it was typed. It is sent once, however often its
+// page is posted, and its address opens nothing that was sent.
+func TestDraftGoesOnce(t *testing.T) {
+	t.Parallel()
+	o := newWebOffice(t)
+	b := o.person(o.hind)
+	b.lang = "en"
+	form := url.Values{"from": {hind}, "to": {"friend@abroad.example, هدى"}, "subject": {"Once"}, "text": {"Words."}, "do": {"save"}, "back": {"/folders"}}
+	page := o.page(b, "/compose", form)
+	_, rest, _ := strings.Cut(page, `name="draft" value="`)
+	draft, _, _ := strings.Cut(rest, `"`)
+	if draft == "" || !strings.Contains(page, `value="friend@abroad.example, هدى"`) {
+		t.Fatalf("draft %q lacks what was typed", draft)
+	}
+	form.Set("to", "friend@abroad.example")
+	form.Set("draft", draft)
+	form.Set("do", "send")
+	for range 2 {
+		if page := o.page(b, "/compose", form); !strings.Contains(page, `id="undo"`) {
+			t.Error("it isn't said that it is on its way")
+		}
+	}
+	for path, say := range map[string]string{"/compose?draft=" + draft: "sent or saved again since", "/compose?draft=99999999": "sent or saved again since"} {
+		if page := o.page(b, path, nil); !strings.Contains(page, say) || strings.Contains(page, "letter-form") {
+			t.Errorf("%s opens something", path)
+		}
+	}
+	form.Set("text", "Other words.")
+	if page := o.page(b, "/compose", form); !strings.Contains(page, "was not sent now") || !strings.Contains(page, "Other words.") {
+		t.Error("a page that was left open sends it again, or loses its words")
+	}
+	await(t, "the letter has left", func() bool { return o.far.received() > 0 })
 	time.Sleep(time.Second) // What comes twice comes soon.
-	if n := o.far.received(); n != 2 {
+	if n := o.far.received(); n != 1 {
 		t.Errorf("%d letters left", n)
+	}
+	if page := o.page(b, "/go/sent", nil); strings.Count(page, `<li class="row`) != 1 {
+		t.Error("Sent doesn't hold one letter")
 	}
 	o.stop()
 	o.sound()

@@ -58,14 +58,30 @@ func (c *DNSCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			zones = append(zones, zone{d, checked})
 		}
 		if g.JSON {
-			list := []setup.Checked{}
-			for _, z := range zones {
-				list = append(list, z.list...)
-			}
-			return json.NewEncoder(out).Encode(list)
+			return json.NewEncoder(out).Encode(dnsRows(zones))
 		}
 		return c.print(out, zones, o.Config.ServerName())
 	})
+}
+
+// dnsRow is what --json says of a record.
+type dnsRow struct {
+	Purpose setup.Purpose `json:"purpose"`
+	Name    string        `json:"name"`
+	Type    string        `json:"type"`
+	Value   string        `json:"value"`
+	State   setup.State   `json:"state"`
+	Found   []string      `json:"found"` // What DNS has instead.
+}
+
+func dnsRows(zones []zone) []dnsRow {
+	rows := []dnsRow{}
+	for _, z := range zones {
+		for _, r := range z.list {
+			rows = append(rows, dnsRow{r.Purpose, r.Name, r.Type, r.Value, r.State, append([]string{}, r.Found...)})
+		}
+	}
+	return rows
 }
 
 // host are the server's own records, once, however many domains it serves. Where

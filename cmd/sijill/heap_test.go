@@ -22,7 +22,7 @@ func TestHeapFloor(t *testing.T) {
 	for i := range large {
 		large[i] = 1
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		runtime.GC()
 		if percent := debug.SetGCPercent(77); percent == 100 {
 			break

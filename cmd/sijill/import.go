@@ -104,6 +104,9 @@ func (c *ImportCmd) importOne(ctx context.Context, o *office.Office, account int
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(out.Err, "Stopped after %d messages. Run the same command to go on.\n", res.Counts.Seen)
 	}
+	if errors.Is(err, intake.ErrReport) {
+		return fmt.Errorf("%w: name another file with --report", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -69,7 +68,7 @@ func main() {
 // run runs one command and returns the exit status: 0 done, 1 failed or found
 // something, 2 not understood.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	var cli CLI
 	status := 0
@@ -100,9 +99,13 @@ func command(ctx context.Context, parser *kong.Kong, cli *CLI, args []string, ou
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run(&cli.Globals, out)
 	var e exit
+	var m misused
 	switch {
 	case errors.As(err, &e):
 		return int(e)
+	case errors.As(err, &m):
+		fmt.Fprintln(out.Err, "sijill:", err)
+		return 2
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(out.Err, "sijill: interrupted")
 		return 1

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,12 +22,17 @@ import (
 // AuditCmd verifies the register.
 type AuditCmd struct {
 	Checkpoint []string `help:"Earlier signed checkpoints of this register, which it must continue." type:"existingfile" placeholder:"FILE"`
-	Key        string   `help:"The register's public key as the auditor knows it; that of the data directory unless given." placeholder:"KEY"`
+	Key        string   `help:"The register's public key as the auditor knows it, or a file that holds it; that of the data directory unless given." placeholder:"KEY"`
 	Copy       bool     `help:"This is a backup: don't hold it against the anchors of the office, which has grown since."`
 }
 
 // Run implements the command.
 func (c *AuditCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	if c.Key != "" { // Said before anything is opened.
+		if _, err := readKeys(c.Key); err != nil {
+			return err
+		}
+	}
 	return with(ctx, g, out, func(o *office.Office) error {
 		opts, err := c.options(o, out, g)
 		if err != nil {
@@ -51,14 +55,13 @@ func (c *AuditCmd) Run(ctx context.Context, g *Globals, out Out) error {
 }
 
 func (c *AuditCmd) options(o *office.Office, out Out, g *Globals) (a audit.Options, err error) {
-	key := c.Key
-	if key == "" {
-		key = o.Register.Key()
-	} else if b, err := os.ReadFile(key); err == nil {
-		key = string(b)
-	}
 	a = audit.Options{DB: o.DB, Segments: filepath.Join(o.Dir, office.SegmentsDir), Vault: o.Vault}
-	if a.Keys, err = sijill.ParseKeys(key); err != nil {
+	if c.Key == "" {
+		a.Keys, err = sijill.ParseKeys(o.Register.Key())
+	} else {
+		a.Keys, err = readKeys(c.Key)
+	}
+	if err != nil {
 		return a, err
 	}
 	paths := append([]string{filepath.Join(o.Dir, office.CheckpointFile)}, c.Checkpoint...)
@@ -95,55 +98,6 @@ func printAudit(out Out, r *audit.Report) {
 	}
 	if r.Sound() {
 		fmt.Fprintln(out, "The register is sound.")
-	}
-}
-
-// StatusCmd shows the state of the office.
-type StatusCmd struct{}
-
-// Run implements the command.
-func (c *StatusCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		size, note := o.Register.Head()
-		next, err := o.Follower.Cursors(ctx)
-		if err != nil {
-			return err
-		}
-		accounts, err := o.People.List(ctx)
-		if err != nil {
-			return err
-		}
-		s := map[string]any{"office": o.Config.Office, "origin": o.Register.Origin(), "entries": size,
-			"checkpoint": string(note), "accounts": len(accounts), "projections": next, "appends": o.Register.Behind() == nil}
-		if err := o.Register.Behind(); err != nil {
-			s["why_not"] = err.Error()
-		}
-		if g.JSON {
-			return json.NewEncoder(out).Encode(s)
-		}
-		return printStatus(out, s, next, size)
-	})
-}
-
-func printStatus(out Out, s map[string]any, next map[string]int64, size int64) error {
-	fmt.Fprintf(out, "%s\n  register   %s, %d entries\n  accounts   %d\n", s["office"], s["origin"], size, s["accounts"])
-	for _, name := range slices.Sorted(mapKeys(next)) {
-		fmt.Fprintf(out, "  %-10s %d of %d entries\n", name, next[name], size)
-	}
-	if why, ok := s["why_not"]; ok {
-		_, err := fmt.Fprintf(out, "  NOTHING IS APPENDED: %s\n", why)
-		return err
-	}
-	return nil
-}
-
-func mapKeys(m map[string]int64) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 
@@ -197,17 +151,33 @@ func writeTile(path string, data []byte) error {
 	return os.WriteFile(path, data, 0o644)
 }
 
+// alone makes sure that no server runs on the directory, nor comes to, until
+// release is called.
+func alone(ctx context.Context, o *office.Office) (release func(), err error) {
+	release, err = o.Follower.Hold(ctx)
+	if errors.Is(err, record.ErrLeased) {
+		return nil, errors.New("a server runs on this directory: stop it first")
+	}
+	return release, err
+}
+
 // RetireCmd retires the register.
 type RetireCmd struct {
 	Yes bool `help:"Yes, the tail is lost for good."`
 }
 
-// Run implements the command.
+// Run implements the command. A server would go on with the old register, and
+// refuse every message until somebody starts it again.
 func (c *RetireCmd) Run(ctx context.Context, g *Globals, out Out) error {
 	return with(ctx, g, out, func(o *office.Office) error {
 		if !c.Yes {
 			return errors.New("retiring can't be undone. First try \"sijill recover\" with a newer copy of the data directory; if there is none, say --yes")
 		}
+		release, err := alone(ctx, o)
+		if err != nil {
+			return err
+		}
+		defer release()
 		size, _ := o.Register.Head()
 		if err := o.Mailbox.Cut(ctx, size); err != nil {
 			return err

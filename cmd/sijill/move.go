@@ -21,7 +21,7 @@ import (
 
 // move moves an account here from another server.
 func (c *ImportCmd) move(ctx context.Context, o *office.Office, account int64, g *Globals, out Out) error {
-	source, err := c.source(out)
+	source, err := c.source(ctx, out)
 	if err != nil {
 		return err
 	}
@@ -34,23 +34,20 @@ func (c *ImportCmd) move(ctx context.Context, o *office.Office, account int64, g
 	if err != nil {
 		return err
 	}
-	fctx, stop := context.WithCancel(ctx)
-	followed := make(chan error, 1)
-	go func() { followed <- o.Follower.Run(fctx) }()
 	began := time.Now()
-	result, err := remote.Pull(ctx, source, remote.Options{Appender: m, Ledger: m, Key: m.ProgressKey(), Skip: c.Skip, Log: o.Log,
-		Progress: c.progress(out, g, began), Refused: report.write})
-	if result != nil && !c.Quiet && !g.JSON {
-		fmt.Fprintln(out.Err)
-	}
-	if err == nil {
-		err = m.Conclude(ctx, source, result)
-	}
-	if ctx.Err() == nil {
-		err = errors.Join(err, o.Settle(ctx))
-	}
-	stop()
-	err = errors.Join(err, <-followed, report.close())
+	var result *remote.Result
+	err = imports.Following(ctx, o, func(ctx context.Context) (err error) {
+		result, err = remote.Pull(ctx, source, remote.Options{Appender: m, Ledger: m, Key: m.ProgressKey(), Skip: c.Skip, Log: o.Log,
+			Progress: c.progress(out, g, began), Refused: report.write})
+		if result != nil && !c.Quiet && !g.JSON {
+			fmt.Fprintln(out.Err)
+		}
+		if err != nil {
+			return err
+		}
+		return m.Conclude(ctx, source, result)
+	})
+	err = errors.Join(err, report.close())
 	if errors.Is(err, remote.ErrSignIn) {
 		return errors.New("the other server refused user and password. Some want a password made for mail programs")
 	}
@@ -67,7 +64,7 @@ func (c *ImportCmd) move(ctx context.Context, o *office.Office, account int64, g
 }
 
 // source reads the URL and asks for the password.
-func (c *ImportCmd) source(out Out) (remote.Source, error) {
+func (c *ImportCmd) source(ctx context.Context, out Out) (remote.Source, error) {
 	u, err := url.Parse(c.IMAP)
 	if err != nil || u.User == nil || u.Hostname() == "" || u.Scheme != "imaps" && u.Scheme != "imap" {
 		return remote.Source{}, fmt.Errorf("--imap %q is not like imaps://user@host", c.IMAP)
@@ -86,9 +83,7 @@ func (c *ImportCmd) source(out Out) (remote.Source, error) {
 		return s, err
 	}
 	s.TLSConfig = &tls.Config{ServerName: u.Hostname(), RootCAs: roots, MinVersion: tls.VersionTLS12}
-	if s.Password = os.Getenv("SIJILL_IMAP_PASSWORD"); s.Password == "" {
-		s.Password, err = ask(out, "Password at "+u.Hostname()+": ")
-	}
+	s.Password, err = secretOf(ctx, out, "SIJILL_IMAP_PASSWORD", "Password at "+u.Hostname()+": ")
 	return s, err
 }
 

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/term"
-
 	"sijill/internal/config"
 	"sijill/internal/office"
 	"sijill/internal/people"
@@ -24,7 +22,7 @@ const keyName = "server.key"
 
 // openOffice opens the data directory of g. Close it.
 func openOffice(ctx context.Context, g *Globals, out Out) (*office.Office, error) {
-	level, err := logLevel()
+	log, err := newLog(out)
 	if err != nil {
 		return nil, err
 	}
@@ -32,12 +30,20 @@ func openOffice(ctx context.Context, g *Globals, out Out) (*office.Office, error
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(g, c, out)
+	key, err := readKey(ctx, g, c, out)
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level}))
 	return office.Open(ctx, office.Options{Dir: g.Dir, Config: c, Key: key, Log: log})
+}
+
+// newLog is the log of a command, on standard error.
+func newLog(out Out) (*slog.Logger, error) {
+	level, err := logLevel()
+	if err != nil {
+		return nil, err
+	}
+	return slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level})), nil
 }
 
 // with opens the office of g, runs fn and closes it.
@@ -91,9 +97,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func readKey(g *Globals, c config.Config, out Out) (vault.ServerKey, error) {
+func readKey(ctx context.Context, g *Globals, c config.Config, out Out) (vault.ServerKey, error) {
 	path := keyPath(g, c)
-	key, err := vault.ReadKeyFile(path, func() (string, error) { return passphrase(out.Err, "Passphrase of the key: ") })
+	key, err := vault.ReadKeyFile(path, func() (string, error) { return passphrase(ctx, out.Err, "Passphrase of the key: ") })
 	if errors.Is(err, fs.ErrNotExist) {
 		return key, fmt.Errorf("the server's key is not at %s: bring it back, or name it with --key-file: %w", path, err)
 	}
@@ -104,7 +110,7 @@ func readKey(g *Globals, c config.Config, out Out) (vault.ServerKey, error) {
 }
 
 // passphrase comes from SIJILL_PASSPHRASE, a systemd credential, or a person.
-func passphrase(w io.Writer, prompt string) (string, error) {
+func passphrase(ctx context.Context, w io.Writer, prompt string) (string, error) {
 	if p := os.Getenv("SIJILL_PASSPHRASE"); p != "" {
 		return p, nil
 	}
@@ -113,11 +119,8 @@ func passphrase(w io.Writer, prompt string) (string, error) {
 			return strings.TrimRight(string(b), "\r\n"), nil
 		}
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	if !hasTerminal() {
 		return "", errors.New("it is locked: set SIJILL_PASSPHRASE, give the systemd credential \"passphrase\", or run this in a terminal")
 	}
-	fmt.Fprint(w, prompt)
-	b, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(w)
-	return string(b), err
+	return typed(ctx, w, prompt)
 }

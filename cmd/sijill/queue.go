@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sijill"
 	"sijill/internal/office"
 	"sijill/internal/outbox"
 )
@@ -37,7 +38,7 @@ func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			return err
 		}
 		if g.JSON {
-			return json.NewEncoder(out).Encode(list)
+			return json.NewEncoder(out).Encode(queuedOf(list))
 		}
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, i := range list {
@@ -53,6 +54,37 @@ func (c *QueueListCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		return w.Flush()
 	})
+}
+
+// queued is what --json says of a recipient in the queue.
+type queued struct {
+	ID        int64        `json:"id"`
+	Entry     int64        `json:"entry"`
+	Account   int64        `json:"account"`
+	Class     sijill.Class `json:"class"`
+	From      string       `json:"from"`
+	To        string       `json:"to"` // Empty for personal letters, as From and Answer.
+	Domain    string       `json:"domain"`
+	Size      int64        `json:"size"`
+	State     string       `json:"state"`
+	NotBefore time.Time    `json:"not_before"`
+	Due       time.Time    `json:"due"`
+	Tried     time.Time    `json:"tried,omitzero"`
+	Attempts  int          `json:"attempts"`
+	Doubt     int64        `json:"doubt"`
+	Code      int          `json:"code"`
+	Status    string       `json:"status"`
+	Answer    string       `json:"answer"`
+	Host      string       `json:"host"`
+}
+
+// queuedOf is an empty list, not none, where nothing waits.
+func queuedOf(list []outbox.Item) []queued {
+	rows := make([]queued, len(list))
+	for i, q := range list {
+		rows[i] = queued(q)
+	}
+	return rows
 }
 
 // queueOp runs fn on one item of the queue and says what is done then, with advice

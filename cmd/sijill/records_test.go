@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
+	"slices"
+	"strings"
 	"testing"
 
 	"sijill/internal/access"
@@ -69,4 +73,72 @@ func TestRecordsOffice(t *testing.T) {
 	if err := o.SetRoles(ctx, deep, people.By{}, "test", id(laila), people.RoleOwner|people.RoleAdministrator); !errors.Is(err, vault.ErrLastOfficer) {
 		t.Errorf("the last officer leaves: %v", err)
 	}
+}
+
+// Where nobody has the key of the records office, a command makes it for an account
+// that can have it, and says how one comes to that; once somebody has it, a command
+// gives it to nobody.
+func TestFirstOfficerByCommand(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	for _, args := range [][]string{{"user", "role", sami, "--give", "records-officer"}, {"user", "add", hind, "--role", "records-officer"}} {
+		if out := h.must(args...); !strings.Contains(out, "Nobody has the key of the records office yet") || !strings.Contains(out, "--give records-officer") {
+			t.Errorf("%s says %s", args, out)
+		}
+	}
+	ids := map[string]int64{}
+	within := func(do func(ctx context.Context, o *office.Office) error) {
+		t.Helper()
+		o, err := openOffice(t.Context(), &Globals{Dir: h.dir}, Out{io.Discard, io.Discard})
+		if err == nil {
+			err = errors.Join(do(t.Context(), o), o.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	officers := func(want ...string) {
+		t.Helper()
+		within(func(ctx context.Context, o *office.Office) error {
+			for _, a := range []string{sami, laila, hind} {
+				is, err := o.Vault.IsOfficer(ctx, ids[a])
+				if err != nil || is != slices.Contains(want, a) {
+					t.Errorf("%s is an officer: %t, %v", a, is, err)
+				}
+			}
+			return nil
+		})
+	}
+	within(func(ctx context.Context, o *office.Office) error {
+		for _, a := range []string{sami, laila, hind} {
+			who, err := o.People.Lookup(ctx, a)
+			if err != nil {
+				return err
+			}
+			ids[a] = who.ID
+			if a == hind { // Her password was made for her, and she hasn't come.
+				continue
+			}
+			s, err := o.Access.SignIn(ctx, a, secret, "", elsewhere, "test")
+			if err != nil {
+				return err
+			}
+			s.Close()
+		}
+		return nil
+	})
+	officers()
+	if out := h.must("user", "role", hind, "--give", "records-officer"); !strings.Contains(out, "Nobody has the key") {
+		t.Errorf("to an account whose password was seen: %s", out)
+	}
+	officers()
+	if out := h.must("user", "role", sami, "--give", "records-officer"); strings.Contains(out, "key of the records office") {
+		t.Errorf("to the first: %s", out)
+	}
+	officers(sami)
+	if out := h.must("user", "role", laila, "--give", "records-officer"); !strings.Contains(out, "another officer gives it") {
+		t.Errorf("to the second: %s", out)
+	}
+	officers(sami)
+	h.sound()
 }

@@ -48,20 +48,34 @@ func (c *UserRoleCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		} else {
 			fmt.Fprintf(out, "%s: %s\n", a.Name, role)
 		}
-		if give.Has(people.RoleRecordsOfficer) {
-			fmt.Fprint(out, officerNext)
+		has, err := o.Vault.IsOfficer(ctx, a.ID)
+		if err != nil || has || !give.Has(people.RoleRecordsOfficer) {
+			return err
 		}
-		return nil
+		return tellOfficer(ctx, o, out, a.Address)
 	})
 }
 
 // setRoles sets roles without anybody's keys. The role of a records officer
-// can be taken with its key so, and be given without.
+// can be taken with its key so, and be given without; where nobody has the key yet,
+// an account that can have it gets it.
 func setRoles(ctx context.Context, o *office.Office, a people.Account, role people.Role) error {
 	if !role.Has(people.RoleRecordsOfficer) {
 		if err := o.DismissOfficer(ctx, "sijill", a.ID); err != nil {
 			return lastOfficer(err)
 		}
+		return lastOwner(o.Access.SetRole(ctx, people.By{}, a.ID, role))
+	}
+	made, err := o.Vault.HasRecords(ctx)
+	if err == nil && !made {
+		err = o.SetRoles(ctx, nil, people.By{}, "sijill", a.ID, role)
+		if err == nil || !errors.Is(err, office.ErrUnsuited) {
+			return lastOwner(err)
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
 	}
 	return lastOwner(o.Access.SetRole(ctx, people.By{}, a.ID, role))
 }

@@ -24,7 +24,10 @@ type ServeCmd struct {
 
 // Run implements the command.
 func (c *ServeCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	tell, stop := outliveHangups(ctx)
+	defer stop()
 	return with(ctx, g, out, func(o *office.Office) error {
+		tell(o.Log)
 		c.apply(&o.Config)
 		s, err := server.New(ctx, o)
 		if err != nil {

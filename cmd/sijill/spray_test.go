@@ -133,15 +133,19 @@ func said(what, ifSlow, ifRight string) answer {
 	return wrong
 }
 
+// guessed is a guess that was looked at: after it was begun, before it was answered.
+type guessed struct{ begun, answered time.Time }
+
 // hammer guesses as fast as it can until n guesses were looked at, and returns
 // when each was, and how often it was told to slow down.
-func (g *guesser) hammer(door, from, name string, n int) (at []time.Time, slowed int, err error) {
+func (g *guesser) hammer(door, from, name string, n int) (at []guessed, slowed int, err error) {
 	for len(at) < n && slowed < 500 {
+		begun := time.Now()
 		switch a, err := g.guess(door, from, name, g.password()); {
 		case err != nil:
 			return at, slowed, err
 		case a == wrong:
-			at = append(at, time.Now())
+			at = append(at, guessed{begun, time.Now()})
 		case a == slow:
 			slowed++
 			time.Sleep(50 * time.Millisecond)
@@ -165,7 +169,7 @@ func TestGuessingIsSlowed(t *testing.T) {
 				t.Errorf("%s: %d guesses, slowed %d times, %v", who.door, len(at), slowed, err)
 				return
 			}
-			free, first, second := at[4].Sub(at[0]), at[5].Sub(at[4]), at[6].Sub(at[5])
+			free, first, second := at[4].answered.Sub(at[0].begun), at[5].answered.Sub(at[4].begun), at[6].answered.Sub(at[5].begun)
 			t.Logf("%s: five guesses in %v, then %v and %v for one; told %d times to slow down", who.door, free, first, second, slowed)
 			if first < 800*time.Millisecond || second < 1600*time.Millisecond {
 				t.Errorf("%s: the sixth guess took %v, the seventh %v", who.door, first, second)

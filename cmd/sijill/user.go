@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"sijill/internal/access"
 	"sijill/internal/config"
@@ -25,6 +25,7 @@ type UserCmd struct {
 	Address     UserAddressCmd `cmd:"" help:"List, add and remove addresses of accounts, domains of the office, and where its other mail goes."`
 	Role        UserRoleCmd    `cmd:"" help:"Show an account's roles, give and take them."`
 	AppPassword UserAppCmd     `cmd:"" help:"Make a password for a mail program; asks for the account's password."`
+	EndFactor   UserFactorCmd  `cmd:"" help:"End the second factor of who lost the phone and the recovery code; ends the account's sessions."`
 	Suspend     UserSuspendCmd `cmd:"" help:"Suspend an account: nobody signs in to it; mail still comes."`
 	Resume      UserResumeCmd  `cmd:"" help:"Let a suspended account sign in again."`
 	Remove      UserRemoveCmd  `cmd:"" help:"End an account for good: nobody signs in, and its addresses are free for others. Its mail stays on record."`
@@ -53,28 +54,45 @@ func (c *UserAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		c.Name, _, _ = strings.Cut(c.Address, "@")
 	}
 	return with(ctx, g, out, func(o *office.Office) error {
-		password, generated, err := newPassword(out)
+		if err := c.reachable(ctx, o); err != nil {
+			return err
+		}
+		password, generated, err := newPassword(ctx, out)
 		if err != nil {
 			return err
 		}
-		made, err := o.Access.NewAccount(ctx, people.By{}, people.Account{Name: c.Name, Address: c.Address, SignIn: c.SignIn, Role: role}, password)
-		if err != nil {
+		var more []people.Address
+		for _, p := range c.Personal {
+			more = append(more, people.Address{Address: p, Class: people.Personal})
+		}
+		made, err := o.Access.NewAccount(ctx, people.By{}, people.Account{Name: c.Name, Address: c.Address, SignIn: c.SignIn, Role: role}, password, more...)
+		if made == nil {
 			return c.explain(err)
 		}
-		for _, p := range c.Personal {
-			if err := addPersonal(ctx, o, made.ID, p); err != nil {
-				return err
-			}
-		}
-		if err := tellPassword(out, g, made.Address, password, generated, made.Recovery); err != nil || g.JSON {
+		// Even if its keys are not: nobody would see the password again.
+		if err := errors.Join(tellPassword(out, g, made.Address, password, generated, made.Recovery), err); err != nil || g.JSON {
 			return err
 		}
 		fmt.Fprintf(out, "Give both to the person alone. When they first change the password, new ones take their place.\n%s", whereTo(o))
 		if role.Has(people.RoleRecordsOfficer) {
-			fmt.Fprint(out, officerNext)
+			return tellOfficer(ctx, o, out, made.Address)
 		}
 		return nil
 	})
+}
+
+// reachable says what is wrong with the addresses before anybody chooses a password
+// for them. NewAccount looks again.
+func (c *UserAddCmd) reachable(ctx context.Context, o *office.Office) error {
+	if err := people.Check(people.Account{Name: c.Name, Address: c.Address}); err != nil {
+		return c.explain(err)
+	}
+	for _, address := range append([]string{c.Address}, c.Personal...) {
+		if _, err := o.People.Resolve(ctx, address); errors.Is(err, people.ErrForeign) {
+			return foreign(address)
+		}
+	}
+	return nil
 }
 
 // whereTo says where people go on.
@@ -85,32 +103,44 @@ func whereTo(o *office.Office) string {
 	return "The web is closed (http in " + config.File + "): passwords for mail programs are made with \"sijill user app-password\".\n"
 }
 
-// officerNext says what a records officer lacks whom a command made.
-const officerNext = "A records officer also needs the key of the records office: another officer gives it on the page Accounts.\n"
-
-// addPersonal adds a personal address, with advice when it can't be.
-func addPersonal(ctx context.Context, o *office.Office, account int64, address string) error {
-	err := o.Access.AddAddress(ctx, people.By{}, account, people.Address{Address: address, Class: people.Personal})
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("somebody has the address %s already", address)
-	case errors.Is(err, people.ErrForeign):
-		return fmt.Errorf("%s is not in a domain of this office: add it with \"sijill user address add-domain\": %w", address, err)
+// tellOfficer says how a records officer whom a command made gets the key.
+func tellOfficer(ctx context.Context, o *office.Office, out Out, address string) error {
+	made, err := o.Vault.HasRecords(ctx)
+	if err != nil {
+		return err
 	}
+	if made {
+		_, err = fmt.Fprint(out, "A records officer also needs the key of the records office: another officer gives it on the page Accounts.\n")
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Nobody has the key of the records office yet, and old office mail of who loses every secret opens for nobody.\n"+
+		"When the person has signed in and chosen a password, \"sijill user role %s --give records-officer\" makes it.\n", address)
 	return err
 }
 
-// explain says what is wrong with the address of an account to be added.
+// foreign is what is said of an address outside.
+func foreign(address string) error {
+	return fmt.Errorf("%s is not in a domain of this office: add that first, with \"sijill user address add-domain\"", address)
+}
+
+// explain says what is wrong with an address of an account to be added.
 func (c *UserAddCmd) explain(err error) error {
+	address := c.Address
+	var further *people.AddressError
+	if errors.As(err, &further) {
+		address = c.Personal[further.N]
+	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("there is an account with the address %s already", c.Address)
+		return fmt.Errorf("there is an account with the address %s already", address)
 	case errors.Is(err, people.ErrForeign):
-		return fmt.Errorf("%s is not in a domain of this office: %w", c.Address, err)
+		return foreign(address)
+	case errors.Is(err, people.ErrFormer):
+		return fmt.Errorf("%s was a personal address of somebody else's in the last %d days, and mail meant for them would come to another: wait, or give it with \"sijill user address add --reassign\"", address, people.FormerFor/(24*time.Hour))
 	case errors.Is(err, people.ErrInvalid):
-		return fmt.Errorf("%q can't be the address of an account: %w", c.Address, err)
+		return fmt.Errorf("%q can't be the address of an account: %w", address, err)
 	}
 	return err
 }
@@ -186,7 +216,7 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		if err != nil {
 			return err
 		}
-		password, generated, err := newPassword(out)
+		password, generated, err := newPassword(ctx, out)
 		if err != nil {
 			return err
 		}
@@ -198,143 +228,6 @@ func (c *UserPasswdCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		}
 		_, err = fmt.Fprint(out, "Give it to the person alone; they choose another when they first sign in. Sessions and app passwords have ended.\n"+
 			"Personal mail is closed until they open it with a passkey or the recovery code.\n")
-		return err
-	})
-}
-
-// UserAddressCmd groups the commands about addresses.
-type UserAddressCmd struct {
-	List      AddressListCmd   `cmd:"" default:"1" help:"List all addresses."`
-	Add       AddressAddCmd    `cmd:"" help:"Add an address to an account."`
-	Remove    AddressRemoveCmd `cmd:"" help:"Remove an address from its account; mail to it is refused from then on, or goes to the catch-all."`
-	AddDomain DomainAddCmd     `cmd:"" help:"Add a domain to the office."`
-	CatchAll  CatchAllCmd      `cmd:"" help:"Send mail for unknown addresses of a domain to an address; without one it is refused."`
-}
-
-// AddressListCmd lists all addresses.
-type AddressListCmd struct{}
-
-// Run implements the command.
-func (AddressListCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		accounts, err := o.People.List(ctx)
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		rows := []map[string]any{}
-		for _, a := range accounts {
-			list, err := o.People.Addresses(ctx, a.ID)
-			if err != nil {
-				return err
-			}
-			for _, x := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s", x.Address, x.Class, a.SignIn, a.Name)
-				if x.Alias {
-					fmt.Fprint(w, "\talias")
-				}
-				fmt.Fprintln(w)
-				rows = append(rows, map[string]any{"address": x.Address, "class": x.Class, "alias": x.Alias, "sign_in": a.SignIn, "name": a.Name})
-			}
-		}
-		if g.JSON {
-			return json.NewEncoder(out).Encode(rows)
-		}
-		return w.Flush()
-	})
-}
-
-// AddressAddCmd adds an address.
-type AddressAddCmd struct {
-	Account string `arg:"" help:"An address of the account."`
-	Address string `arg:"" help:"The new address."`
-	Class   string `help:"office or personal." enum:"office,personal" default:"office"`
-	Alias   bool   `help:"Take mail for it only; don't write from it."`
-}
-
-// Run implements the command.
-func (c *AddressAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		a, err := account(ctx, o, c.Account)
-		if err != nil {
-			return err
-		}
-		err = o.Access.AddAddress(ctx, people.By{}, a.ID, people.Address{Address: c.Address, Class: people.Class(c.Class), Alias: c.Alias})
-		if err != nil {
-			return (&UserAddCmd{Address: c.Address}).explain(err)
-		}
-		use := "Mail to it arrives from now on, and may be written from it."
-		if c.Alias {
-			use = "Mail to it arrives from now on; none is written from it."
-		}
-		_, err = fmt.Fprintln(out, use)
-		return err
-	})
-}
-
-// AddressRemoveCmd removes an address.
-type AddressRemoveCmd struct {
-	Address string `arg:"" help:"The address."`
-}
-
-// Run implements the command.
-func (c *AddressRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		a, err := account(ctx, o, c.Address)
-		if err != nil {
-			return err
-		}
-		err = o.Access.RemoveAddress(ctx, people.By{}, a.ID, c.Address)
-		if errors.Is(err, people.ErrLastAddress) {
-			return fmt.Errorf("%s is the only address of its account: add another first, or end the account with \"sijill user remove\"", c.Address)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(out, "What came there stays where it is.")
-		return err
-	})
-}
-
-// DomainAddCmd adds a domain.
-type DomainAddCmd struct {
-	Domain string `arg:"" help:"The domain."`
-}
-
-// Run implements the command.
-func (c *DomainAddCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		if err := o.Access.AddDomain(ctx, people.By{}, c.Domain); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(out, "\"sijill dns\" prints the DNS records that it needs.")
-		return err
-	})
-}
-
-// CatchAllCmd sets where mail for unknown addresses goes.
-type CatchAllCmd struct {
-	Domain  string `arg:"" help:"The domain."`
-	Address string `arg:"" optional:"" help:"The address that gets it; none refuses such mail."`
-}
-
-// Run implements the command.
-func (c *CatchAllCmd) Run(ctx context.Context, g *Globals, out Out) error {
-	return with(ctx, g, out, func(o *office.Office) error {
-		err := o.Access.SetCatchAll(ctx, people.By{}, c.Domain, c.Address)
-		switch {
-		case errors.Is(err, people.ErrForeign):
-			return fmt.Errorf("%s is not a domain of this office", c.Domain)
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("no account has the address %s; \"sijill user address\" shows those that there are", c.Address)
-		case err != nil:
-			return err
-		}
-		becomes := "goes to " + c.Address
-		if c.Address == "" {
-			becomes = "is refused"
-		}
-		_, err = fmt.Fprintf(out, "Mail for unknown addresses of %s %s from now on.\n", c.Domain, becomes)
 		return err
 	})
 }
@@ -353,28 +246,53 @@ func (c *UserAppCmd) Run(ctx context.Context, g *Globals, out Out) error {
 		return err
 	}
 	return with(ctx, g, out, func(o *office.Office) error {
-		password := os.Getenv("SIJILL_PASSWORD")
-		if password == "" {
-			if password, err = ask(out, "Password of the account: "); err != nil {
-				return err
-			}
+		password, err := secretOf(ctx, out, passwordVariable, "Password of the account: ")
+		if err != nil {
+			return err
 		}
 		s, err := o.Access.SignIn(ctx, c.Address, password, "", netip.IPv6Loopback(), "sijill")
 		if err != nil {
 			return noSignIn(err)
 		}
-		made, err := o.Access.MakeAppPassword(ctx, s, c.Label, scope, people.By{Account: s.Account.ID})
+		by, code := people.By{Account: s.Account.ID}, ""
+		made, err := o.Access.MakeAppPassword(ctx, s, c.Label, scope, by)
+		if errors.Is(err, access.ErrFresh) {
+			if code, err = chooseOwn(ctx, out, o, s, password); err == nil {
+				made, err = o.Access.MakeAppPassword(ctx, s, c.Label, scope, by)
+			}
+		}
 		token := s.Token
 		s.Close()
 		if err = errors.Join(err, o.Access.SignOut(ctx, token)); err != nil {
 			return err
 		}
 		if g.JSON {
-			return json.NewEncoder(out).Encode(map[string]any{"account": c.Address, "scope": c.Scope, "password": made.Password})
+			m := map[string]any{"account": c.Address, "scope": c.Scope, "password": made.Password}
+			if code != "" {
+				m["recovery_code"] = code
+			}
+			return json.NewEncoder(out).Encode(m)
+		}
+		if code != "" {
+			fmt.Fprintf(out.Err, "Recovery code, to be printed (the one before is void): %s\n", code)
 		}
 		_, err = fmt.Fprintf(out, "%s\n", made.Password)
 		return err
 	})
+}
+
+// newVariable may hold the password that a person chooses in the place of the one
+// they were given.
+const newVariable = "SIJILL_NEW_PASSWORD"
+
+// chooseOwn has the person choose a password in the place of the one that somebody
+// else knows, and returns the new recovery code, if there is one.
+func chooseOwn(ctx context.Context, out Out, o *office.Office, s *access.Session, given string) (string, error) {
+	own, err := secretOf(ctx, out, newVariable, "Somebody else knows that password. One of your own, 12 characters or more: ")
+	if err != nil {
+		return "", fmt.Errorf("somebody else chose this password, and its person must choose another first, on the web or here: %w", err)
+	}
+	return o.Access.ChangePassword(ctx, s, given, own, people.By{Account: s.Account.ID})
 }
 
 // noSignIn gives advice to who could not sign in to make an app password.
@@ -465,6 +383,30 @@ func (c *UserRemoveCmd) Run(ctx context.Context, g *Globals, out Out) error {
 			return lastOwner(err)
 		}
 		_, err = fmt.Fprintf(out, "Mail to its addresses is refused from now on, or goes to the catch-all. The register knows it as %s.\n", a.Pseudonym)
+		return err
+	})
+}
+
+// UserFactorCmd ends a second factor.
+type UserFactorCmd struct {
+	Address string `arg:"" help:"An address of the account."`
+}
+
+// Run implements the command.
+func (c *UserFactorCmd) Run(ctx context.Context, g *Globals, out Out) error {
+	return with(ctx, g, out, func(o *office.Office) error {
+		a, err := account(ctx, o, c.Address)
+		if err != nil {
+			return err
+		}
+		err = o.Access.EndTOTP(ctx, people.By{}, a.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the account of %s has no second factor", a.Name)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, "The password alone lets its person in now; sessions have ended. They set up another under Settings, Sign-in and keys.")
 		return err
 	})
 }
