@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"sijill/internal/access"
 	"sijill/internal/mailbox"
 	"sijill/internal/people"
 
@@ -69,6 +70,8 @@ func (s *session) refuse(doing string, err error) error {
 		return no(imap.ResponseCodeCannot, "Office mail and personal mail are kept apart: a message stays on its side")
 	case errors.Is(err, mailbox.ErrNotice):
 		return no(imap.ResponseCodeCannot, "The server keeps this message here; it goes when no older mail is closed")
+	case errors.Is(err, access.ErrClosed):
+		return no(imap.ResponseCodeCannot, "Personal mail is closed to this app password: make another one on the web")
 	case errors.Is(err, mailbox.ErrName):
 		return no(imap.ResponseCodeCannot, "No folder can have this name")
 	case errors.Is(err, mailbox.ErrRole):
