@@ -109,6 +109,11 @@ func resetClosesMail(t *testing.T) {
 	before.Sees("#password") // Its session has ended.
 	b := o.tab(credentials{name: o.hind.name, password: given}, "en")
 	b.GoTo("/go/inbox?c=personal")
+	b.Types("input[name=old]", given) // Nothing else is to be had before one's own password.
+	b.Types("input[name=password]", "chosen after the reset")
+	b.Types("input[name=again]", "chosen after the reset")
+	b.Follow("main .button-main")
+	b.GoTo("/go/inbox?c=personal")
 	b.Sees(".row-closed")
 	b.Sees(".deep-shut")
 	b.Until(`!document.body.textContent.includes("letter private")`)

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -116,7 +117,7 @@ func TestSlowUploadOverHTTP2(t *testing.T) {
 	atPace(t, take, func(t *testing.T, dial func() net.Conn) {
 		p := new(http.Protocols)
 		p.SetUnencryptedHTTP2(true)
-		tr := &http.Transport{Protocols: p, Dial: func(string, string) (net.Conn, error) { return dial(), nil }}
+		tr := &http.Transport{Protocols: p, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
 		defer tr.CloseIdleConnections()
 		began := time.Now()
 		res, err := (&http.Client{Transport: tr}).Post("http://office.example/compose", "text/plain", &drip{25 << 20, 16 << 10})
@@ -237,7 +238,7 @@ func TestLongRequest(t *testing.T) {
 			atPace(t, news, func(t *testing.T, dial func() net.Conn) {
 				p := new(http.Protocols)
 				protocol(p, true)
-				tr := &http.Transport{Protocols: p, Dial: func(string, string) (net.Conn, error) { return dial(), nil }}
+				tr := &http.Transport{Protocols: p, DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
 				defer tr.CloseIdleConnections()
 				res, err := (&http.Client{Transport: tr}).Get("http://office.example/events")
 				if err != nil {

@@ -93,7 +93,7 @@ func (b *Tab) Enter(name, password, lang string) {
 	b.Follow(".languages button[value=" + lang + "]")
 	b.Types("#address", name)
 	b.Types("#password", password+"\r")
-	b.Sees("#rows, .nothing")
+	b.Sees("#rows, .nothing, input[name=again]") // One's mail, or a password of one's own before that.
 }
 
 // Leave signs out.
