@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,9 +31,12 @@ func (p *Post) vacation(ctx context.Context, a *Arrival, m *message.Message, v *
 	if proof == forgeable || !answerable(m, a) {
 		return nil
 	}
-	ok, err := p.first(ctx, a.Sender, a.From)
-	if err != nil || !ok {
-		return err
+	err := p.o.DB.Read(ctx, func(tx *db.Tx) error { return p.first(tx, a.Sender, a.From) })
+	if errors.Is(err, errAnswered) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for whom a vacation answer went to: %w", err)
 	}
 	subject := v.Subject
 	if subject == "" {
@@ -149,36 +153,54 @@ func (p *Post) answer(ctx context.Context, a *Arrival, m *message.Message, subje
 		return fmt.Errorf("writing a vacation answer: %w", err)
 	}
 	l := &Letter{Sender: a.Sender, To: []outbox.Recipient{{Address: a.From, Notify: []string{"NEVER"}}}, Original: b, ToSend: b, automatic: true,
-		Envelope: message.Envelope{Door: "vacation", To: []string{a.From}, Time: p.o.Now().UTC()}}
-	if _, err := p.Send(ctx, l); err != nil {
+		Envelope: message.Envelope{Door: "vacation", To: []string{a.From}, Time: p.o.Now().UTC()},
+		With: func(tx *db.Tx, _ int64) error { return p.noteAnswer(tx, a.Sender, a.From) }}
+	if _, err := p.Send(ctx, l); err != nil && !errors.Is(err, errAnswered) {
 		return fmt.Errorf("sending a vacation answer: %w", err)
 	}
 	return nil
 }
 
-// first notes that somebody is answered. It tells whether that is the first time in
-// a week, and within what an identity answers in an hour: else nothing is noted.
-func (p *Post) first(ctx context.Context, s Sender, whom string) (ok bool, err error) {
+// errAnswered says that somebody gets no answer now.
+var errAnswered = errors.New("post: answered already")
+
+// first returns errAnswered unless this is the first time in a week that somebody is
+// answered, within what an identity answers in an hour.
+func (p *Post) first(tx *db.Tx, s Sender, whom string) error {
+	now := p.o.Now().Unix()
+	var before, lately int
+	err := tx.One("SELECT count(*) FROM post_answered WHERE account = ? AND class = ? AND whom = ? AND at >= ?",
+		[]any{s.Account, s.Class, p.pseudonym(whom), now - int64(again/time.Second)}, &before)
+	if err == nil {
+		err = tx.One("SELECT count(*) FROM post_answered WHERE account = ? AND class = ? AND at > ?",
+			[]any{s.Account, s.Class, now - int64(time.Hour/time.Second)}, &lately)
+	}
+	if err == nil && (before > 0 || lately >= answersPerHour) {
+		err = errAnswered
+	}
+	return err
+}
+
+// noteAnswer notes that somebody is answered, in the transaction in which the answer
+// is sealed: what is not sent is not noted.
+func (p *Post) noteAnswer(tx *db.Tx, s Sender, whom string) error {
+	if err := p.first(tx, s, whom); err != nil {
+		return err
+	}
+	now := p.o.Now().Unix()
+	_, err := tx.Exec("DELETE FROM post_answered WHERE account = ? AND class = ? AND at < ?", s.Account, s.Class, now-int64(again/time.Second))
+	if err == nil {
+		_, err = tx.Exec("INSERT INTO post_answered (account, class, whom, at) VALUES (?, ?, ?, ?)", s.Account, s.Class, p.pseudonym(whom), now)
+	}
+	if err != nil {
+		return fmt.Errorf("noting whom a vacation answer goes to: %w", err)
+	}
+	return nil
+}
+
+// pseudonym is what is kept of whom somebody corresponds with.
+func (p *Post) pseudonym(whom string) []byte {
 	h := hmac.New(sha256.New, p.o.Key[:])
 	h.Write([]byte(message.CanonicalAddress(whom)))
-	now := p.o.Now().Unix()
-	err = p.o.DB.Write(ctx, func(tx *db.Tx) error {
-		old := now - int64(again/time.Second)
-		if _, err := tx.Exec("DELETE FROM post_answered WHERE account = ? AND class = ? AND at < ?", s.Account, s.Class, old); err != nil {
-			return err
-		}
-		var lately int
-		if err := tx.One("SELECT count(*) FROM post_answered WHERE account = ? AND class = ? AND at > ?",
-			[]any{s.Account, s.Class, now - int64(time.Hour/time.Second)}, &lately); err != nil || lately >= answersPerHour {
-			return err
-		}
-		n, err := tx.Exec("INSERT INTO post_answered (account, class, whom, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			s.Account, s.Class, h.Sum(nil)[:16], now)
-		ok = n == 1
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("noting whom a vacation answer goes to: %w", err)
-	}
-	return ok, nil
+	return h.Sum(nil)[:16]
 }

@@ -1,6 +1,8 @@
 package post
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -172,4 +174,23 @@ func TestTheWallInAnySpelling(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
+}
+
+// An answer that could not be sent was none: the next letter gets one.
+func TestVacationFailed(t *testing.T) {
+	h := build(t, false)
+	h.away(t, Vacation{Text: "Back on Sunday."})
+	sign := h.post.o.Sign
+	h.post.o.Sign = func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("no key") }
+	l := letterFor("nadim@a.example", "nadim@a.example", "smtp", "spf=pass")
+	if err := h.post.Arrived(t.Context(), l); err == nil || h.answers(t) != 0 {
+		t.Fatalf("without a key: %v, %d answers", err, h.answers(t))
+	}
+	h.post.o.Sign = sign
+	for range 2 {
+		if err := h.post.Arrived(t.Context(), l); err != nil || h.answers(t) != 1 {
+			t.Fatalf("with it: %v, %d answers", err, h.answers(t))
+		}
+	}
+	h.wait(t, 1)
 }
