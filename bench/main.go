@@ -114,7 +114,7 @@ func heading(what string) {
 // command runs a program to its end and returns what it printed.
 func (b *bench) command(name string, args ...string) (string, error) {
 	c := exec.CommandContext(b.ctx, name, args...)
-	c.Env = append(os.Environ(), "SIJILL_PASSWORD="+password)
+	c.Env = append(os.Environ(), "SIJILL_PASSWORD="+password, "SIJILL_NEW_PASSWORD="+ownPassword)
 	out, err := c.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

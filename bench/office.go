@@ -11,8 +11,11 @@ import (
 	"time"
 )
 
-// password is every account's.
-const password = "date palms by the river"
+// Every account's passwords: the one it is made with, and the one its person chooses.
+const (
+	password    = "date palms by the river"
+	ownPassword = "olive trees on the hill"
+)
 
 const u1 = "u1@bench.test"
 

@@ -90,7 +90,7 @@ func (a *Access) Prove(ctx context.Context, s *Session, password string, by peop
 // old one opened the new one opens. When whoever made the account has seen what opens
 // the mail, and it is open here, new roots are made, and the result is a new recovery code, to be
 // shown once; else it is "". Errors: people.ErrCredentials, people.ErrSlowDown,
-// people.ErrPassword.
+// people.ErrPassword; people.ErrSame for one that somebody else chose.
 func (a *Access) ChangePassword(ctx context.Context, s *Session, old, password string, by people.By) (string, error) {
 	n, err := a.People.NewPassword(ctx, password)
 	if err != nil {
@@ -98,6 +98,9 @@ func (a *Access) ChangePassword(ctx context.Context, s *Session, old, password s
 	}
 	proof, err := a.knows(ctx, s, old, by)
 	if err != nil {
+		return "", err
+	}
+	if err := a.differs(ctx, s, password); err != nil {
 		return "", err
 	}
 	by.Account = s.Account.ID
@@ -108,6 +111,19 @@ func (a *Access) ChangePassword(ctx context.Context, s *Session, old, password s
 		return code, fmt.Errorf("changing a password: %w", err)
 	}
 	return code, a.tidy(ctx, s.Account.ID, true)
+}
+
+// differs returns people.ErrSame for the password that somebody else chose.
+func (a *Access) differs(ctx context.Context, s *Session, password string) error {
+	account, err := a.People.Get(ctx, s.Account.ID)
+	if err != nil || !account.Fresh {
+		return err
+	}
+	same, err := a.People.HasPassword(ctx, account.ID, password)
+	if err == nil && same {
+		err = people.ErrSame
+	}
+	return err
 }
 
 func (a *Access) knows(ctx context.Context, s *Session, old string, by people.By) (*people.Proof, error) {

@@ -53,6 +53,10 @@ func TestNothingIsMadeUnderAnothersPassword(t *testing.T) {
 	refused("a session from before the reset", s)
 	s = o.in(given)
 	refused("reset", s)
+	_, err = o.ChangePassword(t.Context(), s, given, given, by(s))
+	if !errors.Is(err, people.ErrSame) {
+		t.Errorf("the given password again: %v", err)
+	}
 	own := o.secret("a password of her own")
 	_, err = o.ChangePassword(t.Context(), s, given, own, by(s))
 	o.must(err)

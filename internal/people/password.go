@@ -42,6 +42,9 @@ var maxCost = cost{memory: 1 << 20, passes: 16, lanes: 16}
 
 var errHash = errors.New("the stored password hash is malformed")
 
+// ErrSame is returned for a new password that is the one that somebody else chose.
+var ErrSame = errors.New("the new password is the one that somebody else knows")
+
 // GeneratePassword returns a random password of 80 bits that can be read out and
 // typed: four groups of four letters and digits, without i, l, o and u.
 func GeneratePassword() string {

@@ -282,6 +282,23 @@ func (p *People) RenewPassword(ctx context.Context, proof *Proof) error {
 	return nil
 }
 
+// HasPassword tells whether a password is an account's. It counts no failure: ask it
+// of who is signed in. fs.ErrNotExist when there is no such account.
+func (p *People) HasPassword(ctx context.Context, account int64, password string) (bool, error) {
+	var hash string
+	err := p.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.One("SELECT password FROM account WHERE id = ?", []any{account}, &hash)
+	})
+	var f found
+	if err == nil {
+		f, err = p.verify(ctx, hash, password)
+	}
+	if err != nil {
+		return false, fmt.Errorf("comparing a password: %w", err)
+	}
+	return f.ok, nil
+}
+
 // PasswordCredential names the password of an account as Proof.Credential does; ""
 // while its hash is one from which nothing is derived. fs.ErrNotExist when there is
 // no such account.

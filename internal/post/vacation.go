@@ -154,7 +154,7 @@ func (p *Post) answer(ctx context.Context, a *Arrival, m *message.Message, subje
 	}
 	l := &Letter{Sender: a.Sender, To: []outbox.Recipient{{Address: a.From, Notify: []string{"NEVER"}}}, Original: b, ToSend: b, automatic: true,
 		Envelope: message.Envelope{Door: "vacation", To: []string{a.From}, Time: p.o.Now().UTC()},
-		With: func(tx *db.Tx, _ int64) error { return p.noteAnswer(tx, a.Sender, a.From) }}
+		With:     func(tx *db.Tx, _ int64) error { return p.noteAnswer(tx, a.Sender, a.From) }}
 	if _, err := p.Send(ctx, l); err != nil && !errors.Is(err, errAnswered) {
 		return fmt.Errorf("sending a vacation answer: %w", err)
 	}

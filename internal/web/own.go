@@ -17,7 +17,8 @@ type Settings interface {
 
 	// Credentials says what the viewer can sign in and open mail with.
 	Credentials(ctx context.Context, v *Viewer) (Credentials, error)
-	// ChangePassword returns ErrWrong for the old one, ErrUnsuited for the new.
+	// ChangePassword returns ErrWrong for the old one, ErrUnsuited for the new, and
+	// ErrTaken for one that somebody else chose.
 	// Where the old one was somebody else's choice there's a new recovery code,
 	// the one before being void; else it is "".
 	ChangePassword(ctx context.Context, v *Viewer, old, fresh string) (string, error)

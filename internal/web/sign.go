@@ -121,6 +121,8 @@ func (s *site) refused(w http.ResponseWriter, r *request, cause error, wrong str
 		return s.wait(w, r, slow.RetryAfter)
 	case errors.Is(cause, people.ErrCredentials), errors.Is(cause, ErrWrong):
 		return r.locale.Plain(wrong)
+	case errors.Is(cause, ErrTaken):
+		return r.locale.Plain("choose.same")
 	case errors.Is(cause, ErrUnsuited):
 		return r.locale.Plain("password.unsuited")
 	}

@@ -104,7 +104,7 @@ var pageErrors = []struct{ from, to error }{
 	{access.ErrCode, web.ErrCode}, {access.ErrClosed, web.ErrClosed}, {access.ErrStepUp, web.ErrClosed}, {vault.ErrClosed, web.ErrClosed},
 	{access.ErrNotDeep, web.ErrWrong}, {people.ErrMistyped, web.ErrWrong}, {access.ErrScope, web.ErrForbidden}, {access.ErrFresh, web.ErrFresh}, {access.ErrProve, web.ErrProve},
 	{mailbox.ErrWall, web.ErrWall}, {mailbox.ErrName, web.ErrUnsuited}, {mailbox.ErrRole, web.ErrUnsuited}, {mailbox.ErrNotEmpty, web.ErrUnsuited},
-	{people.ErrPassword, web.ErrUnsuited}, {people.ErrInvalid, web.ErrUnsuited}, {people.ErrForeign, web.ErrUnsuited}, {people.ErrTooMany, web.ErrForbidden},
+	{people.ErrPassword, web.ErrUnsuited}, {people.ErrSame, web.ErrTaken}, {people.ErrInvalid, web.ErrUnsuited}, {people.ErrForeign, web.ErrUnsuited}, {people.ErrTooMany, web.ErrForbidden},
 	{office.ErrNotOfficer, web.ErrForbidden}, {office.ErrUnsuited, web.ErrUnsuited}, {vault.ErrLastOfficer, web.ErrForbidden},
 	{people.ErrLastAddress, web.ErrForbidden}, {people.ErrLastOwner, web.ErrForbidden}, {fs.ErrExist, web.ErrTaken}, {people.ErrFormer, web.ErrFormer},
 }
