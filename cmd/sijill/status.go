@@ -15,7 +15,6 @@ import (
 	"sijill"
 	"sijill/internal/office"
 	"sijill/internal/record"
-	"sijill/internal/server"
 )
 
 // StatusCmd shows the state of the office.
@@ -84,7 +83,7 @@ func stateOf(ctx context.Context, o *office.Office) (*state, error) {
 	if s.Anchors, err = anchorStates(o); err != nil {
 		return nil, err
 	}
-	s.Certificate, err = server.CertificateEnds(o)
+	s.Certificate, err = o.Certificates().Ends()
 	if err != nil {
 		o.Log.Error("the certificates can't be looked at", "error", err)
 	}

@@ -107,8 +107,10 @@ func (p *People) addAddress(tx *db.Tx, by By, account int64, f formed) error {
 	if err := free(tx, f.local, f.domain); err != nil {
 		return err
 	}
-	if err := p.unclaimed(tx, f.local, f.domain, account); err != nil && !f.Reassign {
-		return err
+	if !f.Reassign {
+		if err := p.unclaimed(tx, f.local, f.domain, account); err != nil {
+			return err
+		}
 	}
 	if _, err := one(tx, "WHERE a.id = ? AND a.state <> 2", account); err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+
+	"sijill/internal/db"
 )
 
 func TestAddresses(t *testing.T) {
@@ -242,4 +244,24 @@ func TestFormerPersonalAddresses(t *testing.T) {
 	take(omar.ID, own)
 	o.clock = o.clock.Add(FormerFor)
 	o.must(give(omar.ID, Address{Address: own, Class: Personal}))
+}
+
+// That the database can't say who has an address doesn't mean that nobody has: mail
+// would be refused for good.
+func TestResolveWithoutAnswer(t *testing.T) {
+	o := newOffice(t)
+	layla := o.add("layla@diwan.example", 0)
+	o.must(o.SetCatchAll(t.Context(), By{}, "diwan.example", layla.Address))
+	if r, err := o.Resolve(t.Context(), "nobody@diwan.example"); err != nil || r.Account != layla.ID {
+		t.Fatalf("the catch-all: %+v, %v", r, err)
+	}
+	for _, change := range []string{"ALTER TABLE former_address RENAME TO former", "ALTER TABLE domain RENAME COLUMN catch_local TO catch"} {
+		o.must(o.db.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.Exec(change)
+			return err
+		}))
+		if r, err := o.Resolve(t.Context(), "nobody@diwan.example"); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrForeign) {
+			t.Errorf("after %s: %+v, %v", change, r, err)
+		}
+	}
 }

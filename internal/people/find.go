@@ -160,11 +160,17 @@ func (p *People) resolveOther(tx *db.Tx, local, domain string) (Recipient, error
 	}
 	var to, at string
 	err := tx.One("SELECT catch_local, catch_domain FROM domain WHERE name = ?", []any{domain}, &to, &at)
-	if err != nil || to == "" {
-		return Recipient{}, errors.Join(err, fs.ErrNotExist)
+	if err == nil && to == "" {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Recipient{}, err
 	}
 	found, err := find(tx, to, at)
-	if err == nil && p.unclaimed(tx, local, domain, found.account) != nil {
+	if err == nil {
+		err = p.unclaimed(tx, local, domain, found.account)
+	}
+	if errors.Is(err, ErrFormer) {
 		err = fs.ErrNotExist // What was meant for one person must not come to another.
 	}
 	return Recipient{Account: found.account, Class: found.Class, Address: found.Address.Address}, err

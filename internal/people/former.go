@@ -19,8 +19,8 @@ var ErrFormer = errors.New("it was a personal address of somebody else's of late
 // remember notes whose addresses were that are about to be removed: those of the
 // condition where.
 func (p *People) remember(tx *db.Tx, where string, args ...any) error {
-	_, err := tx.Exec("INSERT INTO former_address (domain, local, account, until) SELECT domain, local, account, ? FROM address WHERE "+where+
-		" ON CONFLICT (domain, local, account) DO UPDATE SET until = excluded.until", append([]any{p.now().UnixMicro()}, args...)...)
+	_, err := tx.Exec("INSERT INTO former_address (domain, local, account, taken) SELECT domain, local, account, ? FROM address WHERE "+where+
+		" ON CONFLICT (domain, local, account) DO UPDATE SET taken = excluded.taken", append([]any{p.now().UnixMicro()}, args...)...)
 	return err
 }
 
@@ -28,7 +28,7 @@ func (p *People) remember(tx *db.Tx, where string, args ...any) error {
 // account other than the given one.
 func (p *People) unclaimed(tx *db.Tx, local, domain string, account int64) error {
 	var n int
-	err := tx.One("SELECT count(*) FROM former_address WHERE domain = ? AND local = ? AND account <> ? AND until > ?",
+	err := tx.One("SELECT count(*) FROM former_address WHERE domain = ? AND local = ? AND account <> ? AND taken > ?",
 		[]any{domain, local, account, p.now().Add(-FormerFor).UnixMicro()}, &n)
 	if err != nil {
 		return fmt.Errorf("looking for former owners: %w", err)

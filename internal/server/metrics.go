@@ -65,7 +65,7 @@ func (c *officeCollector) Collect(ch chan<- prometheus.Metric) {
 	if free, err := freeBytes(c.s.o.Dir); err == nil {
 		gauge(freeDesc, free)
 	}
-	if end, err := CertificateEnds(c.s.o); err == nil && !end.IsZero() {
+	if end, err := c.s.o.Certificates().Ends(); err == nil && !end.IsZero() {
 		gauge(certDesc, end.Unix())
 	}
 	if next, err := c.s.o.Follower.Cursors(context.Background()); err == nil {

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,9 +29,6 @@ import (
 	"sijill/internal/smtpd"
 	"sijill/internal/web"
 )
-
-// certsDir is where certificates are kept in the data directory.
-const certsDir = "tls"
 
 // graceful is how long a stopping server lets sessions finish.
 const graceful = 10 * time.Second
@@ -86,25 +82,9 @@ func New(ctx context.Context, o *office.Office) (_ *Server, err error) {
 	return s, nil
 }
 
-// certOptions say where certificates are kept, and whether an authority is asked,
-// but not how.
-func certOptions(o *office.Office) certs.Options {
-	c := o.Config.TLS
-	opts := certs.Options{Cert: c.Cert, Key: c.Key, Names: append([]string{o.Config.ServerName()}, c.Names...),
-		Dir: filepath.Join(o.Dir, certsDir), Log: o.Log}
-	if c.ACME {
-		opts.ACME = &certs.ACME{}
-	}
-	return opts
-}
-
-// CertificateEnds tells when the first of the certificates ends that a server of the
-// office shows; zero where there is none yet.
-func CertificateEnds(o *office.Office) (time.Time, error) { return certOptions(o).Ends() }
-
 func (s *Server) newCerts(ctx context.Context) (*certs.Certs, error) {
 	o := s.o
-	c, opts := o.Config.TLS, certOptions(o)
+	c, opts := o.Config.TLS, o.Certificates()
 	if c.ACME {
 		roots, err := certs.Roots(c.Roots)
 		if err != nil {

@@ -126,7 +126,7 @@ type Outgoing struct {
 
 // Vital is one thing that the server's health hangs on.
 type Vital struct {
-	Name    string // Of the catalog, "vital." before it: register, disk, queue, tls, dns, clock, or any other as it is.
+	Name    string // Of the catalog, "vital." before it: register, disk, queue, tls, or any other as it is.
 	Good    bool
 	Figures []int64 // For the phrase "vital.NAME.said", if the catalog has it.
 	Said    string  // Instead of figures, for people who know it.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"sijill/internal/outbox"
 	"sijill/internal/web"
@@ -80,6 +81,10 @@ func (d *Desk) queued(v *web.Viewer, id string) (int64, error) {
 // lowDisk is below which part of the disk's room a page warns.
 const lowDisk = 0.1
 
+// certificateShown is how long before a certificate ends a page warns. Authorities'
+// are made anew a month before.
+const certificateShown = 14 * 24 * time.Hour
+
 // Health implements web.Admin.
 func (d *Desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
 	if err := d.administrator(v); err != nil {
@@ -91,6 +96,10 @@ func (d *Desk) Health(ctx context.Context, v *web.Viewer) ([]web.Vital, error) {
 	if err := syscall.Statfs(d.o.Dir, &disk); err == nil && disk.Blocks > 0 {
 		share := float64(disk.Bavail) / float64(disk.Blocks)
 		list = append(list, web.Vital{Name: "disk", Good: share > lowDisk, Figures: []int64{int64(100*share + .5), int64(disk.Bavail) * disk.Bsize >> 30}})
+	}
+	end, err := d.o.Certificates().Ends()
+	if left := time.Until(end); err != nil || !end.IsZero() {
+		list = append(list, web.Vital{Name: "tls", Good: err == nil && left > certificateShown, Figures: []int64{max(0, int64(left/(24*time.Hour)))}})
 	}
 	q, err := d.o.Outbox.Stats(ctx)
 	if err != nil {

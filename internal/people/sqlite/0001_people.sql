@@ -45,7 +45,7 @@ CREATE TABLE former_address (
   domain  TEXT NOT NULL,
   local   TEXT NOT NULL,
   account INTEGER NOT NULL REFERENCES account (id),
-  until   INTEGER NOT NULL, -- when it was taken from them
+  taken   INTEGER NOT NULL, -- when, from that account
   PRIMARY KEY (domain, local, account)
 ) WITHOUT ROWID;
 
