@@ -28,6 +28,7 @@ type office struct {
 	open     func(entry int64) error // when set, may refuse to open
 	gate     chan chan struct{}      // when set, Append sends what it then waits for
 	opened   int
+	besides  []int64 // UIDs that another expunges at the same moment as somebody
 }
 
 type stored struct {
@@ -381,7 +382,7 @@ func (r *reader) Expunge(_ context.Context, folder int64, uids []int64) error {
 	if err != nil {
 		return err
 	}
-	for _, uid := range uids {
+	for _, uid := range append(uids, r.besides...) {
 		if f.places[uid] != nil {
 			f.drop(uid)
 		}

@@ -3,7 +3,9 @@ package imapd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,6 +54,28 @@ func TestFolderDeletedElsewhere(t *testing.T) {
 	c = begin()
 	c.refused("COPY 1 nowhere", "NO [TRYCREATE]")
 	c.ok("NOOP")
+}
+
+// What comes while a client expunges, and is gone before the command has ended, was
+// never there for it: it has heard of no number for that.
+func TestCameAndWent(t *testing.T) {
+	h := serve(t)
+	for i := range 3 {
+		h.office.put(sijill.Office, "Inbox", letter(i), mailbox.FlagDeleted)
+	}
+	c := h.selected(t, officePassword, "INBOX")
+	last := h.office.put(sijill.Office, "Inbox", letter(4), 0)
+	stays := h.office.put(sijill.Office, "Inbox", letter(5), 0)
+	h.office.mu.Lock()
+	h.office.besides = []int64{last}
+	h.office.mu.Unlock()
+	said := c.ok("EXPUNGE")
+	if want := []string{"* 3 EXPUNGE", "* 2 EXPUNGE", "* 1 EXPUNGE", "* 1 EXISTS"}; !slices.Equal(said, want) {
+		t.Errorf("%q, want %q", said, want)
+	}
+	if said := c.ok("FETCH 1 UID"); len(said) != 1 || said[0] != fmt.Sprintf("* 1 FETCH (UID %d)", stays) {
+		t.Errorf("%q", said)
+	}
 }
 
 // bye reads up to the word with which the connection ends.

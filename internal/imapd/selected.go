@@ -25,6 +25,7 @@ type selected struct {
 	gone     map[uint32]bool // not there any more, not told yet; as those below, nil until needed
 	flagged  []mailbox.Place // changed by others, not told yet
 	arrived  bool            // EXISTS is to be told
+	told     uint32          // highest UID that EXISTS was told of
 	own      map[int64]int64 // ModSeq of messages that this session flagged
 	deleted  map[uint32]bool // UIDs with \Deleted
 	keywords []string        // that the client was told of
@@ -71,6 +72,7 @@ func (s *session) load(sel *selected) (unseen uint32, err error) {
 	}
 	sel.cursor, sel.keywords = snap.ModSeq, snap.AllKeywords()
 	sel.uids = uidList{runs: snap.Runs(), n: uint32(snap.Len())}
+	sel.told = sel.uids.last()
 	for i := range snap.Len() {
 		if unseen == 0 && snap.Flags(i)&mailbox.FlagSeen == 0 {
 			unseen = uint32(i + 1)
@@ -196,7 +198,7 @@ func (s *session) whole(c mailbox.Changes) (mailbox.Changes, error) {
 // last to first, and only where that is allowed (RFC 9051, section 7.5.1).
 func (sel *selected) tell(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if allowExpunge && len(sel.gone) > 0 {
-		for _, seq := range sel.uids.remove(slices.Collect(maps.Keys(sel.gone))) {
+		for _, seq := range sel.remove(slices.Collect(maps.Keys(sel.gone))) {
 			if err := w.WriteExpunge(seq); err != nil {
 				return err
 			}
@@ -208,6 +210,7 @@ func (sel *selected) tell(w *imapserver.UpdateWriter, allowExpunge bool) error {
 		if err := w.WriteNumMessages(sel.uids.n); err != nil {
 			return err
 		}
+		sel.told = max(sel.told, sel.uids.last())
 	}
 	if sel.fresh {
 		sel.fresh = false
@@ -245,5 +248,21 @@ func (sel *selected) dropped(uids []int64) []uint32 {
 		delete(sel.deleted, all[i])
 		delete(sel.gone, all[i])
 	}
-	return sel.uids.remove(all)
+	return sel.remove(all)
+}
+
+// remove takes messages out and returns the numbers by which the client knows them,
+// highest first. One that came and went between two looks has none: EXISTS never
+// counted it, so EXPUNGE must not either (RFC 9051, section 7.5.1).
+func (sel *selected) remove(uids []uint32) []uint32 {
+	var known, unknown []uint32
+	for _, uid := range uids {
+		if uid <= sel.told {
+			known = append(known, uid)
+		} else {
+			unknown = append(unknown, uid)
+		}
+	}
+	sel.uids.remove(unknown)
+	return sel.uids.remove(known)
 }
